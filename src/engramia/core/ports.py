@@ -1,0 +1,228 @@
+"""What the engine needs from outside, in its own words. Everything is synchronous and thread-safe."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core.failures import FailureText
+from engramia.core.model import (
+    ActivityCounts,
+    Classification,
+    Event,
+    EventKind,
+    FeedbackItem,
+    Observation,
+    Pattern,
+    PatternRecord,
+    Scope,
+    Version,
+)
+from engramia.core.query import DecayPolicy, Filter, Page, Search, SearchPage
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware, in UTC."""
+        ...
+
+
+class Redactor(Protocol):
+    """Takes secrets and personal data out of free text."""
+
+    def redact(self, text: str) -> str:
+        """Return `text` with every finding replaced by a placeholder; the same text for the same input."""
+        ...
+
+
+class PatternStore(Protocol):
+    """The patterns of one scope. A write that names a missing key raises `NotFoundError`."""
+
+    def count(self) -> int:
+        """Return how many patterns there are."""
+        ...
+
+    def get(self, key: str) -> PatternRecord | None:
+        """Return the pattern with its history, or None."""
+        ...
+
+    def search(self, search: Search) -> SearchPage:
+        """Answer a recall exactly: full pages while matches remain, `has_more` true only if there is more.
+
+        A candidate passes the filter and has similarity >= `min_similarity` (patterns without a usable
+        vector: lexical part >= the fusion's `min_lexical`). With `deduplicate`, a candidate whose task's words
+        overlap (Jaccard > 0.7) those of a better-scored one that was kept is left out.
+        """
+        ...
+
+    def near_identical(self, task: str, min_jaccard: float) -> Sequence[Pattern]:
+        """Return patterns whose words are `task`'s or overlap by at least `min_jaccard`, best first."""
+        ...
+
+    def list(self, filter: Filter, *, limit: int, offset: int) -> Page[Pattern]:
+        """Return patterns newest first."""
+        ...
+
+    def with_skills(
+        self, skills: Sequence[str], *, match_all: bool, limit: int, offset: int
+    ) -> Page[Pattern]:
+        """Return patterns tagged with all (or any) of `skills`, best `success_score` first, then newest."""
+        ...
+
+    def records(self, filter: Filter) -> Iterator[PatternRecord]:
+        """Return every pattern with its history in key order, as of the call, however long it is read."""
+        ...
+
+    def mean_observation(self, since: datetime) -> float | None:
+        """Return the mean score of all observations made at or after `since`, or None."""
+        ...
+
+    def embedding_model(self) -> str | None:
+        """Return the identity of the model that fills this store, or None while it has no vector."""
+        ...
+
+    def waiting(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Return (key, task) of up to `limit` patterns that have no vector of the store's model."""
+        ...
+
+    def waiting_count(self) -> int:
+        """Return how many patterns have no vector of the store's model."""
+        ...
+
+    def add(self, record: PatternRecord, vector: NDArray[np.float32] | None) -> None:
+        """Store a pattern under its key, in place of one that has the key. `vector` is unit float32."""
+        ...
+
+    def replace(self, pattern: Pattern, superseded: Version) -> None:
+        """Store `pattern` over the one with its key, keep its vector, add `superseded` to its versions."""
+        ...
+
+    def observe(self, key: str, observation: Observation) -> None:
+        """Append a quality observation."""
+        ...
+
+    def set_skills(self, key: str, skills: Sequence[str]) -> None:
+        """Put these tags in place of the pattern's."""
+        ...
+
+    def classify(self, key: str, classification: Classification) -> None:
+        """Set the pattern's classification."""
+        ...
+
+    def count_reuse(self, keys: Sequence[str]) -> None:
+        """Add one to the reuse count of each; keys that are gone are passed over."""
+        ...
+
+    def age(self, policy: DecayPolicy, now: datetime) -> int:
+        """Decay every success score since it was last decayed, delete what fell low, return how many."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Delete patterns and all that hangs on them; return how many there were."""
+        ...
+
+    def set_vectors(self, model: str, vectors: Sequence[tuple[str, NDArray[np.float32]]]) -> None:
+        """Give patterns their vectors, made by `model`; keys that are gone are passed over."""
+        ...
+
+    def use_embedding_model(self, model: str) -> None:
+        """Make `model` the store's own; patterns with a vector of any other model wait for a new one."""
+        ...
+
+
+class FeedbackStore(Protocol):
+    """Recurring quality issues of one scope."""
+
+    def overlapping(self, text: str, min_jaccard: float) -> Sequence[FeedbackItem]:
+        """Return items whose words are `text`'s or overlap by more than `min_jaccard`, best first."""
+        ...
+
+    def put(self, item: FeedbackItem) -> None:
+        """Store an item under its id, in place of one that has the id."""
+        ...
+
+    def top(self, task_type: str | None, *, min_count: int, limit: int, offset: int) -> Page[FeedbackItem]:
+        """Return items said at least `min_count` times, by count x weight.
+
+        `task_type` keeps those whose text or task contains it, whatever the case.
+        """
+        ...
+
+    def texts(self) -> Sequence[FailureText]:
+        """Return every wording with its count and mean score, for clustering."""
+        ...
+
+    def decay(self, policy: DecayPolicy, now: datetime) -> int:
+        """Decay every weight since it was last decayed, delete what fell low, return how many."""
+        ...
+
+
+class ActivityLog(Protocol):
+    """What happened in one scope, for metrics and analytics."""
+
+    def record(self, event: Event) -> None:
+        """Append an event and add to the counts."""
+        ...
+
+    def counts(self) -> ActivityCounts:
+        """Return the totals since the scope began."""
+        ...
+
+    def events(self, *, since: datetime | None, kind: EventKind | None, limit: int) -> Page[Event]:
+        """Return events newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything durable of one scope, inside one transaction."""
+
+    patterns: PatternStore
+    feedback: FeedbackStore
+    activity: ActivityLog
+
+
+class ScopedStorage(Protocol):
+    """One scope's storage: to hold it is the permission to use it."""
+
+    def reading(self) -> AbstractContextManager[Stores]:
+        """Open the stores for reading; writes raise. Sees everything committed before, by any process."""
+        ...
+
+    def writing(self, *, durable: bool = True) -> AbstractContextManager[Stores]:
+        """Open a transaction: reads see its own writes, no other writer is at work, all or nothing is kept.
+
+        Leaving the block normally returns after the writes have reached the disk. With `durable=False` they
+        have reached the operating system only: a killed process loses nothing, a power cut may.
+        """
+        ...
+
+    def erase(self) -> None:
+        """Delete everything of the scope, so that no byte of it is left."""
+        ...
+
+
+class Storage(Protocol):
+    """All scopes."""
+
+    def scoped(self, scope: Scope) -> ScopedStorage:
+        """Return the scope's storage, made on first write."""
+        ...
+
+    def scopes(self) -> Sequence[Scope]:
+        """Return the scopes that hold anything, in order."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts for people: kind, place, version, sizes, and what is wrong with it."""
+        ...
+
+    def close(self) -> None:
+        """Sync and release everything; using the storage afterwards raises `StorageError`."""
+        ...
