@@ -1,0 +1,23 @@
+"""Adapters to storages and models, each loaded when it is first asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engramia.providers.json.storage import JSONStorage
+    from engramia.providers.local import LocalEmbeddings
+    from engramia.providers.openai import OpenAIEmbeddings
+
+_HOMES = {
+    "JSONStorage": "engramia.providers.json.storage",
+    "LocalEmbeddings": "engramia.providers.local",
+    "OpenAIEmbeddings": "engramia.providers.openai",
+}
+
+__all__ = ["JSONStorage", "LocalEmbeddings", "OpenAIEmbeddings"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,110 @@
+"""A journal file that is open: its descriptors, which journal it is, and how far it has been read."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from engramia.providers.json.manifest import Manifest, open_manifest, read_manifest, write_manifest
+from engramia.providers.json.snapshot import Header, read_header
+from engramia.providers.json.tail import Batch, Cursor, Scan
+
+
+class ContradictionError(Exception):
+    """The journal is not what its manifest knows, or no journal at all; the message says how."""
+
+
+class AttachedFile:
+    """An open journal file. Its descriptors keep its inode from being given to another file."""
+
+    def __init__(self, fd: int, manifest_fd: int | None, *, writable: bool = True) -> None:
+        found, known, header = os.fstat(fd), read_manifest(manifest_fd), read_header(fd)
+        _contradict(found.st_size, known, header)
+        self.fd = fd
+        self.manifest_fd = manifest_fd
+        self.writable = writable
+        self.inode = (found.st_dev, found.st_ino)
+        self.header = header
+        self.id = header.id if header else known.id if known else ""
+        self.generation = header.generation if header else known.generation if known else 0
+        self.cursor = Cursor()
+        self.weighed = header.length if header else 0
+        """Length (bytes) when it was last compacted, or when that was last found not worth it."""
+
+    @classmethod
+    def open(cls, folder: Path, path: Path) -> "AttachedFile":
+        """Open the journal at `path`; raise `ContradictionError` if the folder's manifest knows another."""
+        # The manifest first: the journal is then at least as long as it says.
+        manifest_fd = open_manifest(folder, create=False)
+        fd: int | None = None
+        try:
+            fd, writable = _open_for_both(path)
+            return cls(fd, manifest_fd, writable=writable)
+        except BaseException:
+            _close(fd, manifest_fd)
+            raise
+
+    def size(self) -> int:
+        """Return the file's length in bytes."""
+        return os.fstat(self.fd).st_size
+
+    def scan(self) -> tuple[Scan, Iterator[Batch]]:
+        """Return a scan from the cursor to the file's end, and its batches."""
+        end = self.size()
+        if end < self.cursor.offset:
+            raise ContradictionError("has become shorter")
+        scan = Scan(self.cursor)
+        return scan, scan.batches(self.fd, end, self.synced_length)
+
+    def synced_length(self) -> int:
+        """Return up to where the file is known to have been on the disk, in bytes."""
+        known = read_manifest(self.manifest_fd)
+        noted = known.length if known and (known.id, known.generation) == (self.id, self.generation) else 0
+        return max(noted, self.header.length if self.header else 0)
+
+    def note_synced(self, cursor: Cursor) -> None:
+        """Write into the manifest that everything before `cursor` is on the disk."""
+        if self.manifest_fd is not None and cursor.seq > 0:
+            write_manifest(self.manifest_fd, Manifest(self.id, self.generation, cursor.seq, cursor.offset))
+
+    def goes_on_from(self, old: "AttachedFile") -> Cursor | None:
+        """Return where to read on if this is `old`, compacted just where `old` was read to; else None."""
+        header = self.header
+        if header is None or (header.id, header.base) != (old.id, old.cursor.seq):
+            return None
+        return Cursor(header.length, header.last, header.last - header.base)
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        _close(self.fd, self.manifest_fd)
+
+
+def _contradict(size: int, known: Manifest | None, header: Header | None) -> None:
+    """Raise `ContradictionError` if a journal of `size` bytes cannot be the one that is known."""
+    if size == 0:
+        raise ContradictionError("is empty")
+    if known is None:
+        return
+    if header is not None and header.id != known.id:
+        raise ContradictionError("is not the journal that its manifest.json knows")
+    generation = header.generation if header is not None else known.generation
+    if generation < known.generation:
+        raise ContradictionError("is an older journal than its manifest.json knows")
+    if generation == known.generation and size < known.length:
+        raise ContradictionError(f"has {size:,} bytes where {known.length:,} were known to be on the disk")
+
+
+def _open_for_both(path: Path) -> tuple[int, bool]:
+    """Return a descriptor for reading and writing, or for reading alone where writing is not allowed."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC), True
+    except OSError as error:
+        if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+
+
+def _close(*fds: int | None) -> None:
+    for fd in fds:
+        if fd is not None:
+            os.close(fd)

@@ -1,0 +1,289 @@
+"""The patterns of one scope in memory, made by the events of its journal."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core import limits
+from engramia.core.bm25 import WordIndex, code_words
+from engramia.core.query import DecayPolicy
+from engramia.core.ranking import quality_factor
+from engramia.core.words import words
+from engramia.providers.json import codec
+from engramia.providers.json.lazy_index import LazyIndex
+from engramia.providers.json.rows import (
+    CLASSIFICATIONS,
+    KEY_PREFIX,
+    SOURCES,
+    Body,
+    Columns,
+    pattern_of,
+)
+from engramia.providers.json.vectors import Vectors
+
+type Events = Sequence[codec.Json]
+
+_CLASSIFICATION = {value.value: number for number, value in enumerate(CLASSIFICATIONS)}
+_SOURCE = {value.value: number for number, value in enumerate(SOURCES)}
+_LINE_BYTES = 500  # about what a pattern's line has beside texts and vector
+
+
+class PatternTable:
+    """Rows of patterns and what finds them: words, vectors, skills. Reads are its attributes."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+        self.bodies: list[Body | None] = []
+        self.columns = Columns()
+        self.vectors = Vectors()
+        self.skills: dict[str, set[int]] = {}
+        self.model: str | None = None
+        self.dense_count = 0
+        self._free: list[int] = []
+        self._task_words = LazyIndex(lambda row: words(self.body(row).task))
+        self._code_words = LazyIndex(lambda row: code_words(self.body(row).code))
+        self.handlers = {
+            "add": self._add,
+            "replace": self._replace,
+            "observe": self._observe,
+            "skills": self._set_skills,
+            "classify": self._classify,
+            "reuse": self._reuse,
+            "age": self._age,
+            "delete": self._delete,
+            "vectors": self._set_vectors,
+            "model": self._use_model,
+        }
+        """What each kind of event does, given consecutive events of the kind."""
+
+    def body(self, row: int) -> Body:
+        """Return the body of a row that is alive."""
+        body = self.bodies[row]
+        if body is None:
+            raise KeyError(row)
+        return body
+
+    @property
+    def index(self) -> WordIndex:
+        """The index of the words of the tasks, up to date."""
+        return self._task_words.index
+
+    @property
+    def code_index(self) -> WordIndex:
+        """The index of the words of the codes, up to date."""
+        return self._code_words.index
+
+    def wordless(self) -> list[int]:
+        """Return the rows whose task has no word at all; the index does not know them."""
+        return [row for row, body in enumerate(self.bodies) if body is not None and not words(body.task)]
+
+    def snapshot(self) -> Iterator[list[bytes]]:
+        """Yield the events that make this table out of an empty one, a line each."""
+        if self.model is not None:
+            yield [codec.dumps({"kind": "model", "model": self.model})]
+        for row, body in enumerate(self.bodies):
+            if body is not None:
+                yield [codec.dumps(self._event(row, body))]
+
+    def live_bytes(self) -> int:
+        """Return about how long the snapshot is."""
+        vector = 6 * (self.vectors.dimension or 0)
+        texts = sum(_text_bytes(body) for body in self.bodies if body is not None)
+        return texts + len(self.rows) * _LINE_BYTES + self.dense_count * vector
+
+    def _event(self, row: int, body: Body) -> codec.Json:
+        pattern = pattern_of(body, self.columns, row, self.model)
+        record = codec.encode_pattern(pattern, body.versions, body.observations)
+        dense = bool(self.columns.dense[row])
+        vector = codec.vector_text(self.vectors.take_one(row)) if dense else None
+        return {"kind": "add", "record": record, "model": pattern.embedding_model, "vector": vector}
+
+    def _add(self, events: Events) -> None:
+        keys = [event["record"]["key"] for event in events]
+        if len(set(keys)) < len(keys):
+            for event in events:
+                self._add([event])
+            return
+        for key in keys:
+            if key in self.rows:
+                self._discard(self.rows[key])
+        rows = self._allocate(len(keys))
+        self._fill(rows, [event["record"] for event in events])
+        self._fill_vectors(rows, events)
+
+    def _fill(self, rows: NDArray[np.intp], records: Sequence[codec.Json]) -> None:
+        columns = self.columns
+        columns.alive[rows] = True
+        columns.dense[rows] = False
+        columns.key[rows] = [record["key"][len(KEY_PREFIX) :] for record in records]
+        columns.score[rows] = [record["success_score"] for record in records]
+        columns.created[rows] = codec.micros_of([record["created_at"] for record in records])
+        columns.decayed[rows] = codec.micros_of([record["decayed_at"] for record in records])
+        columns.reuse[rows] = [record["reuse_count"] for record in records]
+        columns.classification[rows] = [_CLASSIFICATION[record["classification"]] for record in records]
+        columns.source[rows] = [_SOURCE[record["source"]] for record in records]
+        columns.quality[rows] = [_quality(record["observations"]) for record in records]
+        for row, record in zip(rows.tolist(), records, strict=True):
+            self._place(row, _body_of(record))
+
+    def _place(self, row: int, body: Body) -> None:
+        self.rows[body.key] = row
+        self.bodies[row] = body
+        self._task_words.put(row)
+        self._code_words.put(row)
+        self._tag(row, body)
+
+    def _tag(self, row: int, body: Body) -> None:
+        for skill in body.skills:
+            self.skills.setdefault(skill, set()).add(row)
+
+    def _untag(self, row: int, body: Body) -> None:
+        for skill in body.skills:
+            tagged = self.skills[skill]
+            tagged.discard(row)
+            if not tagged:
+                del self.skills[skill]
+
+    def _fill_vectors(self, rows: NDArray[np.intp], events: Events) -> None:
+        given = [place for place, event in enumerate(events) if event["vector"] is not None]
+        if given and self.model is None:
+            self.model = events[given[0]]["model"]
+        given = [place for place in given if events[place]["model"] == self.model]
+        if given:
+            self._put_vectors(rows[given], [events[place]["vector"] for place in given])
+
+    def _put_vectors(self, rows: NDArray[np.intp], texts: Sequence[str]) -> None:
+        if not self.dense_count:
+            self.vectors.drop()  # a model whose dimension changed while nothing was stored
+        self.vectors.put(rows, codec.vectors_of(texts))
+        self.dense_count += len(rows) - int(np.count_nonzero(self.columns.dense[rows]))
+        self.columns.dense[rows] = True
+
+    def _allocate(self, count: int) -> NDArray[np.intp]:
+        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        start, new = len(self.bodies), count - len(reused)
+        self.bodies += [None] * new
+        self.columns.extend(len(self.bodies))
+        return np.array([*reused, *range(start, start + new)], dtype=np.intp)
+
+    def _discard(self, row: int) -> None:
+        body = self.body(row)
+        del self.rows[body.key]
+        self._unplace(row, body)
+        self.bodies[row] = None
+        self.dense_count -= bool(self.columns.dense[row])
+        self.columns.alive[row] = self.columns.dense[row] = False
+        self.vectors.clear(row)
+        self._free.append(row)
+
+    def _unplace(self, row: int, body: Body) -> None:
+        """Take the row out of all that finds it by its body."""
+        self._task_words.remove(row)
+        self._code_words.remove(row)
+        self._untag(row, body)
+
+    def _known(self, events: Events) -> Iterator[tuple[int, Body, codec.Json]]:
+        """Yield row, body and event of those whose key is there: damage may have taken a pattern before."""
+        for event in events:
+            row = self.rows.get(event["key"])
+            if row is not None:
+                yield row, self.body(row), event
+
+    def _replace(self, events: Events) -> None:
+        for row, old, event in self._known(events):
+            dense, record = bool(self.columns.dense[row]), event["record"]
+            versions = (*old.versions, event["superseded"])[-limits.VERSIONS_KEPT :]
+            record |= {"versions": versions, "observations": old.observations}
+            self._unplace(row, old)
+            self._fill(np.array([row]), [record])
+            self.columns.dense[row] = dense
+
+    def _observe(self, events: Events) -> None:
+        for row, body, event in self._known(events):
+            observations = (*body.observations, event["observation"])[-limits.OBSERVATIONS_KEPT :]
+            self.bodies[row] = body._replace(observations=observations)
+            self.columns.quality[row] = _quality(observations)
+
+    def _set_skills(self, events: Events) -> None:
+        for row, body, event in self._known(events):
+            tagged = body._replace(skills=tuple(event["skills"]))
+            self._untag(row, body)
+            self.bodies[row] = tagged
+            self._tag(row, tagged)
+
+    def _classify(self, events: Events) -> None:
+        for row, _, event in self._known(events):
+            self.columns.classification[row] = _CLASSIFICATION[event["classification"]]
+
+    def _reuse(self, events: Events) -> None:
+        for event in events:
+            for key in event["keys"]:
+                row = self.rows.get(key)
+                if row is not None:
+                    self.columns.reuse[row] += 1
+
+    def _age(self, events: Events) -> None:
+        for event in events:
+            policy = DecayPolicy(event["factor_per_week"], event["prune_below"])
+            now = codec.time_of(event["now"])
+            columns, size = self.columns, self.columns.size
+            late = np.flatnonzero(columns.alive[:size] & (columns.decayed[:size] < codec.micros(now)))
+            # By the policy's own arithmetic, once per moment: numpy's powers differ from it in the last bit.
+            moments, place = np.unique(columns.decayed[late], return_inverse=True)
+            factors = [policy.factor(codec.moment_of(moment), now) for moment in moments.tolist()]
+            columns.score[late] *= np.array(factors, dtype=np.float64)[place]
+            columns.decayed[late] = codec.micros(now)
+            low = columns.alive[:size] & (columns.score[:size] < policy.prune_below)
+            for row in np.flatnonzero(low).tolist():
+                self._discard(row)
+
+    def _delete(self, events: Events) -> None:
+        for event in events:
+            for key in event["keys"]:
+                if key in self.rows:
+                    self._discard(self.rows[key])
+
+    def _set_vectors(self, events: Events) -> None:
+        for event in events:
+            if self.model is None:
+                self.model = event["model"]
+            if event["model"] != self.model:
+                continue
+            given = {self.rows[key]: text for key, text in event["vectors"] if key in self.rows}
+            if given:
+                self._put_vectors(np.array(list(given), dtype=np.intp), list(given.values()))
+
+    def _use_model(self, events: Events) -> None:
+        for event in events:
+            if event["model"] != self.model:
+                self.model = event["model"]
+                self.vectors.drop()
+                self.columns.dense[:] = False
+                self.dense_count = 0
+
+
+def _body_of(record: codec.Json) -> Body:
+    return Body(
+        record["key"],
+        record["task"],
+        record["code"],
+        record["output"],
+        record["run_id"],
+        record["author"],
+        tuple(record["skills"]),
+        tuple(record["versions"]),
+        tuple(record["observations"]),
+    )
+
+
+def _text_bytes(body: Body) -> int:
+    """Return about how many bytes of the journal the body's texts and history take."""
+    versions = sum(150 + len(version["code"]) + len(version["output"] or "") for version in body.versions)
+    observations = sum(100 + len(seen["feedback"] or "") for seen in body.observations)
+    return len(body.task) + len(body.code) + len(body.output or "") + versions + observations
+
+
+def _quality(observations: Sequence[dict[str, Any]]) -> float:
+    return quality_factor([seen["score"] for seen in observations[-limits.QUALITY_OBSERVATIONS :]])

@@ -1,0 +1,66 @@
+"""All of one scope in memory: the replica that its journal keeps up to date."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+
+from engramia.errors import StorageCorruptError, StorageError
+from engramia.providers.json import codec
+from engramia.providers.json.activity import ActivityTable
+from engramia.providers.json.feedback import FeedbackTable
+from engramia.providers.json.patterns import PatternTable
+from engramia.providers.json.snapshot import FORMAT
+
+type Handler = Callable[[Sequence[codec.Json]], None]
+
+
+class ScopeState:
+    """The tables of one scope; events change them, nothing else does."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.patterns = PatternTable()
+        self.feedback = FeedbackTable()
+        self.activity = ActivityTable()
+        self._handlers: dict[str, Handler] = {
+            "format": _check_format,
+            **self.patterns.handlers,
+            **self.feedback.handlers,
+            **self.activity.handlers,
+        }
+
+    def apply(self, events: Sequence[codec.Json]) -> None:
+        """Apply events in order; one of a kind that this release does not know raises `StorageError`."""
+        for kind, some in groupby(events, key=itemgetter("kind")):
+            handler = self._handlers.get(kind)
+            if handler is None:
+                raise StorageError(
+                    f"The journal holds events of kind {kind!r}, which this release does not know: a newer "
+                    f"Engramia wrote them. Upgrade to a release that reads more than journal format {FORMAT}."
+                )
+            try:
+                handler(list(some))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise StorageCorruptError(
+                    f"An event of kind {kind!r} in the journal lacks what it needs ({error!r})."
+                ) from error
+
+    def snapshot(self) -> Iterator[list[bytes]]:
+        """Yield, line by line, events that make this state out of an empty one."""
+        return chain(self.patterns.snapshot(), self.feedback.snapshot(), self.activity.snapshot())
+
+    def live_bytes(self) -> int:
+        """Return about how long a journal of nothing but this state is."""
+        return self.patterns.live_bytes() + self.feedback.live_bytes() + self.activity.live_bytes()
+
+
+def _check_format(events: Sequence[codec.Json]) -> None:
+    for event in events:
+        if event["format"] > FORMAT:
+            raise StorageError(
+                f"The journal goes on in format {event['format']}, which needs Engramia {event['needs']} "
+                f"or newer; this release reads format {FORMAT}. Upgrade Engramia to open it."
+            )

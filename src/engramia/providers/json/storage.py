@@ -1,0 +1,220 @@
+"""Storage in readable files: `JSONStorage` implements the port `Storage`."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from engramia.core.model import Scope
+from engramia.core.ports import Stores
+from engramia.errors import StorageError
+from engramia.providers.json import disk
+from engramia.providers.json.activity_store import JSONActivityLog
+from engramia.providers.json.erasing import is_erased, remove_erased
+from engramia.providers.json.feedback_store import JSONFeedbackStore
+from engramia.providers.json.journal import JOURNAL, Journal
+from engramia.providers.json.manifest import FILE as MANIFEST
+from engramia.providers.json.names import folder_name, scope_of
+from engramia.providers.json.pattern_store import JSONPatternStore
+from engramia.providers.json.snapshot import FORMAT
+from engramia.providers.json.state import ScopeState
+from engramia.providers.json.transaction import Transaction
+
+_LOCK_TIMEOUT = 30.0
+
+
+class JSONScopedStorage:
+    """One scope: its state in memory and the journal that keeps it. Implements `ScopedStorage`."""
+
+    def __init__(self, folder: Path, *, sync: bool, lock_timeout: float) -> None:
+        self._state = ScopeState()
+        self._journal = Journal(folder, self._state, sync=sync, lock_timeout=lock_timeout)
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+        self._closed = False
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Stores]:
+        """Open the stores for reading; writes in it raise. Sees all that any process committed before."""
+        with self._held():
+            self._journal.follow()
+            transaction = Transaction(self._state, writable=False)
+            try:
+                yield _stores(transaction)
+            finally:
+                transaction.close()
+
+    @contextlib.contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[Stores]:
+        """Open a transaction; leaving it returns once it is on the disk, or if not `durable` with the system.
+
+        A durable transaction that wrote nothing waits as well: what it read is then on the disk.
+        """
+        with self._held():
+            with self._journal.exclusive(), self._kept_or_forgotten() as transaction:
+                yield _stores(transaction)
+            ticket = self._journal.ticket()
+        if durable:
+            self._journal.wait_durable(ticket)
+
+    @contextlib.contextmanager
+    def _kept_or_forgotten(self) -> Iterator[Transaction]:
+        """Append what the block did; if that or the block fails, nothing of it stays in memory either."""
+        transaction = Transaction(self._state, writable=True)
+        try:
+            try:
+                yield transaction
+            finally:
+                transaction.close()
+            transaction.check_whole()
+            if transaction.events:
+                self._journal.append(transaction.events)
+        except BaseException:
+            if transaction.touched:
+                self._journal.forget()
+            raise
+        if transaction.events:
+            self._journal.compact_if_worth()
+
+    def erase(self) -> None:
+        """Delete everything of the scope, so that no byte of it is left."""
+        with self._held():
+            self._journal.erase()
+
+    def compact(self) -> None:
+        """Rewrite the journal without its history, durably; it happens by itself when that is worth it."""
+        with self._held(), self._journal.exclusive():
+            self._journal.compact()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the scope's sizes, its embedding model, and what is wrong with its journal."""
+        with self._held():
+            self._journal.follow()
+            table = self._state.patterns
+            waiting = len(table.rows) - table.dense_count
+            facts = {"patterns": len(table.rows), "waiting": waiting, "embedding_model": table.model}
+            return facts | self._journal.describe()
+
+    def close(self) -> None:
+        """Sync and release everything; using the storage afterwards raises `StorageError`."""
+        with self._held():
+            self._closed = True
+            self._journal.close()
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let one thread in; raise `StorageError` instead of waiting for oneself, or when closed."""
+        me = threading.get_ident()
+        if self._holder == me:
+            raise StorageError("This thread is in a reading() or writing() block of the scope already.")
+        with self._lock:
+            if self._closed:
+                raise StorageError("The storage is closed.")
+            self._holder = me
+            try:
+                yield
+            finally:
+                self._holder = None
+
+
+class JSONStorage:
+    """All scopes under one folder, a folder each. Implements `Storage`.
+
+    Any number of threads and processes may use one folder at the same time. `sync=False` leaves it to the
+    operating system when writes reach the disk: faster, and a power cut may then lose the last ones.
+    `lock_timeout` is how long, in seconds, to wait for another process that is writing.
+    """
+
+    def __init__(self, path: str | Path, *, sync: bool = True, lock_timeout: float = _LOCK_TIMEOUT) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self._sync = sync
+        self._lock_timeout = lock_timeout
+        self._lock = threading.Lock()
+        self._scopes: dict[Scope, JSONScopedStorage] = {}
+        self._closed = False
+        with disk.translated(f"Cannot open {self.path}"):
+            if self.path.exists() and not self.path.is_dir():
+                raise StorageError(f"{self.path} is a file; the data path must be a folder.")
+            self._finish_erasing()
+
+    def scoped(self, scope: Scope) -> JSONScopedStorage:
+        """Return the scope's storage, made on first write."""
+        with self._lock:
+            self._check_open()
+            if scope not in self._scopes:
+                self._scopes[scope] = self._open(scope)
+            return self._scopes[scope]
+
+    def scopes(self) -> Sequence[Scope]:
+        """Return the scopes that were ever written to and not erased, in order."""
+        self._check_open()
+        found = [scope_of(folder.name) for folder in self._folders() if _holds_anything(folder)]
+        return sorted(
+            (scope for scope in found if scope is not None),
+            key=lambda scope: (scope.tenant_id, scope.project_id),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts for people: kind, path, format, each scope's sizes, and what is wrong."""
+        scopes = [self._describe_scope(scope) for scope in self.scopes()]
+        return {
+            "kind": "json",
+            "path": str(self.path),
+            "format": FORMAT,
+            "sync": self._sync,
+            "scopes": scopes,
+            "patterns": sum(facts.get("patterns", 0) for facts in scopes),
+            "bytes": sum(facts.get("bytes", 0) for facts in scopes),
+            "wrong": [sentence for facts in scopes for sentence in facts["wrong"]],
+        }
+
+    def close(self) -> None:
+        """Sync and release everything; using the storage afterwards raises `StorageError`."""
+        with self._lock:
+            self._closed = True
+            scopes, self._scopes = list(self._scopes.values()), {}
+        for scope in scopes:
+            scope.close()
+
+    def _open(self, scope: Scope) -> JSONScopedStorage:
+        folder = self.path / folder_name(scope)
+        return JSONScopedStorage(folder, sync=self._sync, lock_timeout=self._lock_timeout)
+
+    def _describe_scope(self, scope: Scope) -> dict[str, Any]:
+        """Return a scope's facts; one that was not open is closed again, for it may be large."""
+        name = {"tenant": scope.tenant_id, "project": scope.project_id}
+        with self._lock:
+            opened = self._scopes.get(scope)
+        try:
+            if opened is not None:
+                return name | opened.describe()
+            with contextlib.closing(self._open(scope)) as passing:
+                return name | passing.describe()
+        except StorageError as error:
+            return name | {"wrong": [str(error)]}
+
+    def _folders(self) -> list[Path]:
+        with disk.translated(f"Cannot read {self.path}"):
+            return [entry for entry in self.path.iterdir() if entry.is_dir()] if self.path.is_dir() else []
+
+    def _finish_erasing(self) -> None:
+        for folder in self._folders():
+            if is_erased(folder):
+                remove_erased(folder)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageError("The storage is closed.")
+
+
+def _holds_anything(folder: Path) -> bool:
+    return (folder / JOURNAL).exists() or (folder / MANIFEST).exists()
+
+
+def _stores(transaction: Transaction) -> Stores:
+    return Stores(
+        patterns=JSONPatternStore(transaction),
+        feedback=JSONFeedbackStore(transaction),
+        activity=JSONActivityLog(transaction),
+    )

@@ -1,0 +1,60 @@
+"""Fakes for tests of programs that use Engramia; none of them is for production."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core.embedding import unit_rows
+
+_WORD = re.compile(r"\w+")
+
+
+class HashEmbeddings:
+    """Deterministic bag-of-words vectors by hashing, for tests only.
+
+    Each word moves one component up or down by one, chosen by its hash; texts that share words are similar,
+    and nothing else is known about meaning: on real recall this is worse than no embeddings at all.
+    """
+
+    def __init__(self, dimension: int = 256) -> None:
+        """Make vectors of `dimension` ≥ 1 components."""
+        self.model = f"hash-{dimension}"
+        self.dimension = dimension
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return shape (len(texts), dimension), rows of length 1."""
+        counts = np.zeros((len(texts), self.dimension))
+        for row, text in zip(counts, texts, strict=True):
+            # A text without words, or whose words cancel out, still needs a direction.
+            row[0] += 1e-3
+            for word in _WORD.findall(text.lower()):
+                place, sign = self._place(word)
+                row[place] += sign
+        return unit_rows(counts)
+
+    def _place(self, word: str) -> tuple[int, int]:
+        digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        number = int.from_bytes(digest, "little")
+        return (number >> 1) % self.dimension, 1 if number & 1 else -1
+
+
+class FrozenClock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self, now: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        """Start at `now`, an aware time."""
+        if now.tzinfo is None:
+            raise ValueError("now must be an aware datetime")
+        self._now = now.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """Return the time it stands at, in UTC."""
+        return self._now
+
+    def advance(self, by: timedelta) -> None:
+        """Move on by `by`."""
+        self._now += by

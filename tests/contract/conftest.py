@@ -1,0 +1,44 @@
+"""The storages that the contract is asked of; each is a way to open one over a place of its own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engramia.core.model import Scope
+from engramia.core.ports import ScopedStorage, Storage
+from engramia.providers.json.storage import JSONStorage
+
+type Open = Callable[[], Storage]
+
+_FACTORIES: dict[str, Callable[[Path], Storage]] = {"json": lambda place: JSONStorage(place / "data")}
+
+
+@pytest.fixture(params=sorted(_FACTORIES))
+def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Open the same storage as often as asked; all are closed at the end."""
+    opened: list[Storage] = []
+
+    def open_once() -> Storage:
+        opened.append(_FACTORIES[request.param](tmp_path))
+        return opened[-1]
+
+    yield open_once
+    for storage in opened:
+        storage.close()
+
+
+@pytest.fixture
+def storage(open_storage: Open) -> Storage:
+    return open_storage()
+
+
+@pytest.fixture
+def scope(storage: Storage) -> ScopedStorage:
+    return storage.scoped(Scope())
+
+
+@pytest.fixture
+def elsewhere(open_storage: Open) -> ScopedStorage:
+    """The same scope, opened a second time."""
+    return open_storage().scoped(Scope())
