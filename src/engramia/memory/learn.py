@@ -1,0 +1,155 @@
+"""Learn: store a run as a pattern, unless the same task is already known with a run at least as good."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core import limits, validation
+from engramia.core.model import (
+    Classification,
+    Event,
+    EventKind,
+    LearnResult,
+    Observation,
+    OnDuplicate,
+    Pattern,
+    PatternRecord,
+    Source,
+    Version,
+)
+from engramia.core.ports import PatternStore, Stores
+from engramia.core.similarity import near_identical
+from engramia.memory.engine import Engine, check_model
+from engramia.memory.upkeep import fill_some
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One agent run, checked and redacted."""
+
+    task: str
+    code: str
+    eval_score: float
+    output: str | None
+    classification: Classification
+    source: Source
+    run_id: str | None
+    author: str | None
+    skills: tuple[str, ...]
+
+
+def learn(engine: Engine, run: Run, on_duplicate: OnDuplicate) -> LearnResult:
+    """Store `run` and count it; the decision about near-identical tasks and the write are one transaction."""
+    vector = engine.embedder.embed_one(run.task)
+    with engine.storage.writing() as stores:
+        result = _store(engine, stores, run, vector, on_duplicate)
+        stores.activity.record(
+            Event(
+                EventKind.LEARN,
+                engine.clock.now(),
+                eval_score=run.eval_score,
+                pattern_key=result.pattern_key,
+            )
+        )
+        waiting = vector is not None and stores.patterns.waiting_count() > 0
+    if waiting:
+        fill_some(engine)
+    return result
+
+
+def check_run(  # noqa: PLR0913 - one argument for each field of a run
+    engine: Engine,
+    *,
+    task: object,
+    code: object,
+    eval_score: object,
+    output: object,
+    classification: object,
+    source: object,
+    run_id: object,
+    author: object,
+    skills: object,
+) -> Run:
+    """Return the run that these values describe, validated first and redacted then."""
+    return Run(
+        task=engine.clean(validation.text(task, field="task", max_chars=limits.TASK_MAX_CHARS)),
+        code=engine.clean(validation.text(code, field="code", max_chars=limits.CODE_MAX_CHARS)),
+        eval_score=validation.score(eval_score, field="eval_score"),
+        output=engine.clean_optional(
+            validation.optional_text(output, field="output", max_chars=limits.OUTPUT_MAX_CHARS)
+        ),
+        classification=validation.choice(classification, Classification, field="classification"),
+        source=validation.choice(source, Source, field="source"),
+        run_id=engine.clean_optional(
+            validation.optional_text(run_id, field="run_id", max_chars=limits.ID_MAX_CHARS)
+        ),
+        author=validation.optional_text(author, field="author", max_chars=limits.ID_MAX_CHARS),
+        skills=tuple(engine.clean(tag) for tag in validation.skills(skills)),
+    )
+
+
+def _store(
+    engine: Engine,
+    stores: Stores,
+    run: Run,
+    vector: NDArray[np.float32] | None,
+    on_duplicate: OnDuplicate,
+) -> LearnResult:
+    patterns = stores.patterns
+    check_model(patterns, engine.embedder)
+    known = None if on_duplicate is OnDuplicate.KEEP_BOTH else _near_identical(patterns, run.task)
+    if known is None:
+        key = _add(engine, patterns, run, vector)
+        return LearnResult(stored=True, pattern_count=patterns.count(), pattern_key=key, duplicate_of=None)
+    better = on_duplicate is OnDuplicate.REPLACE_IF_BETTER and run.eval_score > known.success_score
+    if better:
+        _replace(engine, patterns, known, run)
+    return LearnResult(
+        stored=better, pattern_count=patterns.count(), pattern_key=known.key, duplicate_of=known.key
+    )
+
+
+def _near_identical(patterns: PatternStore, task: str) -> Pattern | None:
+    candidates = patterns.near_identical(task, limits.NEAR_IDENTICAL_JACCARD)
+    return next((known for known in candidates if near_identical(task, known.task)), None)
+
+
+def _add(engine: Engine, patterns: PatternStore, run: Run, vector: NDArray[np.float32] | None) -> str:
+    now = engine.clock.now()
+    model = engine.embedder.model if vector is not None else None
+    if model and patterns.embedding_model() is None:
+        patterns.use_embedding_model(model)
+    pattern = Pattern(
+        key=engine.new_key(now),
+        task=run.task,
+        code=run.code,
+        output=run.output,
+        success_score=run.eval_score,
+        created_at=now,
+        decayed_at=now,
+        classification=run.classification,
+        source=run.source,
+        run_id=run.run_id,
+        author=run.author,
+        skills=run.skills,
+        embedding_model=model,
+    )
+    patterns.add(PatternRecord(pattern, observations=(Observation(run.eval_score, now),)), vector)
+    return pattern.key
+
+
+def _replace(engine: Engine, patterns: PatternStore, known: Pattern, run: Run) -> None:
+    """Put the better run in the known pattern's place; its task, vector, tags and counts stay."""
+    now = engine.clock.now()
+    better = replace(
+        known,
+        code=run.code,
+        output=run.output,
+        success_score=run.eval_score,
+        decayed_at=now,
+        run_id=run.run_id,
+        author=run.author,
+    )
+    patterns.replace(better, Version(known.code, known.output, known.success_score, now))
+    patterns.observe(known.key, Observation(run.eval_score, now))
