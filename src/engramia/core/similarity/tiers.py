@@ -34,6 +34,8 @@ class Thresholds:
     """With a crowd this near, nearness tells the topic only: adapt needs `lead` or `template`."""
     lead: float = 0.12
     """A best match whose relevance is this far above the next one's stands out of any crowd."""
+    certain: float = 0.85
+    """So near that it can be adapted in any crowd."""
     template: float = 0.0
     """Least share of common words, grammar included, that two fillings of one template have."""
 
@@ -54,7 +56,7 @@ DOCUMENTED = Thresholds()
 """For OpenAI's models and every model that was not measured."""
 
 MINILM = Thresholds(
-    duplicate=0.83,
+    duplicate=0.86,
     duplicate_extended=0.75,
     duplicate_same=0.60,
     duplicate_exchanged=0.90,
@@ -105,7 +107,7 @@ def reuse_tier(
     alignment = align(ours, theirs)
     if similarity >= thresholds.least_duplicate(alignment.wording) and not _differ(left, right, ours, theirs):
         return ReuseTier.DUPLICATE
-    stands_out = crowd < thresholds.crowd or lead >= thresholds.lead
+    stands_out = crowd < thresholds.crowd or lead >= thresholds.lead or similarity >= thresholds.certain
     adaptable = _adaptable(similarity, alignment, thresholds, stands_out=stands_out)
     return ReuseTier.ADAPT if adaptable else ReuseTier.FRESH
 
