@@ -298,3 +298,19 @@ def test_another_model_is_refused_until_reindexed(make_memory: MakeMemory) -> No
         other.learn(task="Another task", code="b", eval_score=9)
     assert other.reindex() == 1
     assert other.recall("Resize an image")[0].similarity == pytest.approx(1.0, abs=1e-5)
+
+
+def test_no_text_goes_to_a_model_that_the_store_was_not_filled_by(make_memory: MakeMemory) -> None:
+    make_memory(embeddings=HashEmbeddings(dimension=64)).learn(task="Resize an image", code="a", eval_score=9)
+    provider = Flaky()
+    other = make_memory(embeddings=provider)
+    for call in (
+        lambda: other.recall("Resize an image"),
+        lambda: other.learn(task="Another task", code="b", eval_score=9),
+        lambda: other.import_data(
+            [{"key": "patterns/" + "0" * 26, "data": {"task": "t", "code": "c", "success_score": 5}}]
+        ),
+    ):
+        with pytest.raises(EmbeddingModelMismatchError):
+            call()
+    assert provider.calls == 0

@@ -13,6 +13,10 @@ _SCOPE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PATTERN_KEY = re.compile(r"patterns/[0-9a-hjkmnp-tv-z]{26}")
 
 
+def _matches(form: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and form.fullmatch(value) is not None
+
+
 class ReuseTier(StrEnum):
     """How far a recalled pattern can be trusted for the task at hand."""
 
@@ -58,7 +62,7 @@ class Scope:
 
     def __post_init__(self) -> None:
         for name, value in (("tenant_id", self.tenant_id), ("project_id", self.project_id)):
-            if not _SCOPE_ID.fullmatch(str(value)):
+            if not _matches(_SCOPE_ID, value):
                 raise ValidationError(
                     f"{name} must be 1 to 64 letters, digits, '_', '.' or '-', beginning with a letter or "
                     f"digit; got {value!r}.",
@@ -68,7 +72,7 @@ class Scope:
 
 def check_pattern_key(key: object) -> str:
     """Return `key` if it has the form `patterns/<26 characters>`, else raise `ValidationError`."""
-    if not isinstance(key, str) or not _PATTERN_KEY.fullmatch(key):
+    if not (isinstance(key, str) and _matches(_PATTERN_KEY, key)):
         raise ValidationError(
             f"pattern_key must be 'patterns/' and 26 lower-case ULID characters; got {str(key)[:80]!r}.",
             field="pattern_key",

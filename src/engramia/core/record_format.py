@@ -48,7 +48,7 @@ def encode(record: PatternRecord) -> dict[str, Any]:
 def decode(value: object, *, now: datetime) -> PatternRecord:
     """Return the record that `value` describes, or raise `ValidationError` naming the field.
 
-    `task`, `code` and `success_score` are required; a missing `created_at` is `now`, a missing `source` `import`.
+    `task`, `code` and `success_score` are required; no `created_at` means `now`, no `source` `import`.
     """
     outer = _mapping(value, "record")
     if outer.get("version", VERSION) != VERSION:

@@ -59,7 +59,7 @@ def whole(value: object, *, field: str, low: int, high: int) -> int:
 
 
 def _shown(value: float) -> str:
-    """Return a number for a message; one of thousands of digits by its size, since Python will not print it."""
+    """Return a number for a message; a huge one by its size, since Python will not print it."""
     if isinstance(value, int) and value.bit_length() > 64:  # noqa: PLR2004 - what a reader can still take in
         return f"a number of {value.bit_length():,} bits"
     return f"{value:.6g}"

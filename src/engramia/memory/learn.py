@@ -20,7 +20,7 @@ from engramia.core.model import (
 )
 from engramia.core.ports import PatternStore, Stores
 from engramia.core.similarity import near_identical
-from engramia.memory.engine import Engine, check_model
+from engramia.memory.engine import Engine, check_model, embed_one
 from engramia.memory.upkeep import fill_some
 
 
@@ -41,7 +41,7 @@ class Run:
 
 def learn(engine: Engine, run: Run, on_duplicate: OnDuplicate) -> LearnResult:
     """Store `run` and count it; the decision about near-identical tasks and the write are one transaction."""
-    vector = engine.embedder.embed_one(run.task)
+    vector = embed_one(engine, run.task)
     with engine.storage.writing() as stores:
         result = _store(engine, stores, run, vector, on_duplicate)
         stores.activity.record(

@@ -16,7 +16,7 @@ from engramia.core.model import (
 )
 from engramia.core.query import Filter, Hit, Search, SearchPage
 from engramia.core.similarity import agreement, differences, reuse_tier
-from engramia.memory.engine import Engine, check_model
+from engramia.memory.engine import Engine, check_model, embed_one
 from engramia.memory.upkeep import fill_some
 
 _REUSED = (ReuseTier.DUPLICATE, ReuseTier.ADAPT)
@@ -83,7 +83,7 @@ def recall(engine: Engine, query: Query) -> Recall:
 
 def _search(engine: Engine, query: Query) -> Search:
     task = engine.clean(query.task)
-    vector = engine.embedder.embed_one(task)
+    vector = embed_one(engine, task)
     calibration = engine.embedder.calibration
     wanted = query.min_similarity
     return Search(

@@ -10,7 +10,7 @@ from engramia.core.model import ImportResult, Pattern, PatternRecord, SkippedRec
 from engramia.core.ports import PatternStore
 from engramia.core.query import Filter
 from engramia.errors import ValidationError
-from engramia.memory.engine import Engine, check_model
+from engramia.memory.engine import Engine, check_model, embed
 from engramia.memory.upkeep import Progress
 
 
@@ -43,7 +43,7 @@ def _store_batch(
     engine: Engine, batch: tuple[tuple[int, object], ...], *, overwrite: bool
 ) -> tuple[int, list[SkippedRecord]]:
     records, skipped = _decode_batch(engine, batch)
-    vectors = engine.embedder.embed([record.pattern.task for _, record in records]) if records else None
+    vectors = embed(engine, [record.pattern.task for _, record in records]) if records else None
     with engine.storage.writing() as stores:
         check_model(stores.patterns, engine.embedder)
         model = engine.embedder.model if vectors is not None else None

@@ -129,14 +129,17 @@ def _unnamed(own: Features, other: Features) -> set[str]:
 
 
 def _opposites(left: Features, right: Features) -> Iterator[Difference]:
-    for axis in sorted(left.poles.keys() | right.poles.keys()):
+    told: set[str] = set()
+    for axis in sorted(left.poles.keys() | right.poles.keys(), key=lambda axis: (axis in MARKED_AXES, axis)):
         ours, theirs = left.poles.get(axis, _NONE), right.poles.get(axis, _NONE)
         if ours and theirs:
             opposed = bool(ours - theirs and theirs - ours)
         else:
             opposed = axis in MARKED_AXES and _stands_alone(axis, left, right)
-        if opposed:
-            yield Difference(DifferenceKind.OPPOSITE, _pole_words(left, axis), _pole_words(right, axis))
+        one, other = _pole_words(left, axis), _pole_words(right, axis)
+        if opposed and not {one, other} - {""} <= told:
+            told |= {one, other}
+            yield Difference(DifferenceKind.OPPOSITE, one, other)
 
 
 def _stands_alone(axis: str, left: Features, right: Features) -> bool:

@@ -106,6 +106,7 @@ extreme!: maximum top | minimum bottom
 aggregate: sum | average | median | mode | product | variance | deviation
 parity!: odd | even
 sense: ascending | descending
+reverse!: descending
 rank: first | last | second | third | fourth | fifth | middle | penultimate
 age: recent | old
 compare!: greater | less | atleast | atmost
