@@ -1,4 +1,4 @@
-"""What every operation works with: one scope's storage, the embedder, redaction, the clock."""
+"""What every operation works with: one scope's storage, the models, redaction, the clock."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engramia.core.calibration import Calibration, calibration_for
 from engramia.core.embedding import Embeddings
+from engramia.core.llm import LLM
 from engramia.core.ports import Clock, PatternStore, Redactor, ScopedStorage
 from engramia.errors import EmbeddingModelMismatchError, ProviderError
 
@@ -57,11 +58,6 @@ class Embedder:
         self._rest_until = self._reason = None
         return vectors
 
-    def embed_one(self, text: str) -> NDArray[np.float32] | None:
-        """Return the unit vector of `text`, shape (dimension,), or None."""
-        vectors = self.embed([text])
-        return None if vectors is None else vectors[0]
-
     def _resting(self) -> bool:
         return self._rest_until is not None and self.clock.now() < self._rest_until
 
@@ -76,6 +72,8 @@ class Engine:
     clock: Clock
     new_key: Callable[[datetime], str]
     """Makes a fresh, time-ordered pattern key."""
+    llm: LLM | None = None
+    """What evaluate, compose and evolve ask; nothing else waits for it."""
 
     def clean(self, text: str) -> str:
         """Return `text` without secrets and personal data."""
@@ -83,6 +81,23 @@ class Engine:
 
     def clean_optional(self, text: str | None) -> str | None:
         return None if text is None else self.redactor.redact(text)
+
+
+def embed(engine: Engine, texts: Sequence[str]) -> NDArray[np.float32] | None:
+    """Return unit rows of `texts`, or None without a model that works.
+
+    The store's model is checked first, so that no text is sent to a vendor that the store was not filled by.
+    """
+    if engine.embedder.model is not None:
+        with engine.storage.reading() as stores:
+            check_model(stores.patterns, engine.embedder)
+    return engine.embedder.embed(texts)
+
+
+def embed_one(engine: Engine, text: str) -> NDArray[np.float32] | None:
+    """Return the unit vector of `text`, shape (dimension,), as `embed` does."""
+    vectors = embed(engine, [text])
+    return None if vectors is None else vectors[0]
 
 
 def check_model(patterns: PatternStore, embedder: Embedder) -> None:

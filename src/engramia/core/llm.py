@@ -1,0 +1,52 @@
+"""What the operations that ask a language model need from one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from engramia.errors import ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One structured question: instructions, material, and the JSON Schema that the answer must have.
+
+    `schema` is an object schema in the subset that vendors enforce: every property required,
+    `additionalProperties` false, no numeric bounds. `name` labels it, `[a-z_]{1,64}`.
+    """
+
+    name: str
+    instructions: str
+    material: str
+    schema: Mapping[str, Any]
+    temperature: float | None = None
+    """0 to 1; None leaves the vendor's own."""
+
+
+class LLM(Protocol):
+    """A language model that answers structured questions. Thread-safe."""
+
+    vendor: str
+    """Such as `openai`."""
+    model: str
+    """The model's name as the vendor knows it."""
+
+    def ask(self, question: Question) -> object:
+        """Return the decoded JSON of the answer, not yet checked against anything.
+
+        Raises `ProviderBusyError` when too many calls wait already, `ProviderOutputError` when the answer is
+        no JSON, and the other `ProviderError`s for what went wrong with the vendor, all within one deadline.
+        """
+        ...
+
+
+@runtime_checkable
+class Panel(LLM, Protocol):
+    """An LLM that takes several questions at once."""
+
+    def ask_all(self, questions: Sequence[Question]) -> Sequence[object | ProviderError]:
+        """Ask all questions at the same time; return each one's answer, or the error it ended in, in order.
+
+        Raises `ProviderBusyError`, before anything is sent, when there is no room for all of them.
+        """
+        ...
