@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engramia.bootstrap import Memory
+    from engramia.core.evolution import Evolution
     from engramia.core.model import (
         Classification,
         LearnResult,
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
         Scope,
         Source,
     )
+    from engramia.core.pipeline import Pipeline
+    from engramia.core.scoring import Evaluation
     from engramia.errors import (
         AuthorizationError,
         EngramiaError,
@@ -28,19 +31,37 @@ if TYPE_CHECKING:
         StorageError,
         ValidationError,
     )
+    from engramia.memory.jury import Judge, Jury
 
     __version__: str
+
+_HOMES = {
+    "bootstrap": "Memory",
+    "core.evolution": "Evolution",
+    "core.model": "Classification LearnResult Match OnDuplicate Pattern Recall ReuseTier Scope Source",
+    "core.pipeline": "Pipeline",
+    "core.scoring": "Evaluation",
+    "errors": "AuthorizationError EngramiaError NotFoundError ProviderError QuotaExceededError StorageError "
+    "ValidationError",
+    "memory.jury": "Judge Jury",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "AuthorizationError",
     "Classification",
     "EngramiaError",
+    "Evaluation",
+    "Evolution",
+    "Judge",
+    "Jury",
     "LearnResult",
     "Match",
     "Memory",
     "NotFoundError",
     "OnDuplicate",
     "Pattern",
+    "Pipeline",
     "ProviderError",
     "QuotaExceededError",
     "Recall",
@@ -52,16 +73,13 @@ __all__ = [
     "__version__",
 ]
 
-_MODEL = "Classification LearnResult Match OnDuplicate Pattern Recall ReuseTier Scope Source".split()
-
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("engramia")
-    if name not in __all__:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "bootstrap" if name == "Memory" else "core.model" if name in _MODEL else "errors"
-    return getattr(import_module(f"engramia.{home}"), name)
+    return getattr(import_module(f"engramia.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

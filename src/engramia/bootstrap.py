@@ -3,18 +3,22 @@
 import importlib.util
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, Self
 
+from pydantic import SecretStr
 from ulid import ULID
 
 from engramia.core.embedding import Embeddings
+from engramia.core.llm import LLM, Panel, UnconfiguredLLM
 from engramia.core.model import Scope
 from engramia.core.ports import Clock, Redactor, Storage
 from engramia.core.redaction import Redactor as SecretRedactor
 from engramia.errors import ProviderNotConfiguredError, StorageError
 from engramia.memory import facade
 from engramia.memory.engine import Embedder, Engine
-from engramia.settings import Settings, StorageKind
+from engramia.providers.wrappers import Pooled
+from engramia.settings import LLMProvider, Settings, StorageKind
 
 OPENAI_DEFAULT_MODEL = "text-embedding-3-small"
 
@@ -37,12 +41,14 @@ class Memory(facade.Memory):
     """The memory of one scope, with adapters of one's own or the defaults of the environment.
 
     `Memory()` alone keeps patterns as JSON in `./engramia_data` and embeds locally. `embeddings=None` asks
-    for words alone. Everything not given comes from the settings (`ENGRAMIA_*`).
+    for words alone, `llm=None` for no language model. Everything not given comes from the settings
+    (`ENGRAMIA_*`).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each adapter
         self,
         *,
+        llm: LLM | Literal["default"] | None = "default",
         embeddings: Embeddings | Literal["default"] | None = "default",
         storage: Storage | None = None,
         scope: Scope | None = None,
@@ -54,6 +60,8 @@ class Memory(facade.Memory):
         self.scope = scope or Scope(settings.tenant, settings.project)
         self.storage = storage or storage_from(settings)
         self.embeddings = embeddings_from(settings) if embeddings == "default" else embeddings
+        self.llm = llm_from(settings) if llm == "default" else bounded(llm, settings)
+        self._made = self.llm if isinstance(self.llm, Pooled) and self.llm is not llm else None
         clock = clock or SystemClock()
         super().__init__(
             Engine(
@@ -62,11 +70,14 @@ class Memory(facade.Memory):
                 redactor=redactor or redactor_from(settings),
                 clock=clock,
                 new_key=new_pattern_key,
+                llm=self.llm,
             )
         )
 
     def close(self) -> None:
-        """Sync and release the storage."""
+        """Release the storage, also one that was passed in, and the language model that was made here."""
+        if self._made is not None:
+            self._made.close()
         self.storage.close()
 
     def __enter__(self) -> Self:
@@ -126,11 +137,61 @@ def embeddings_from(settings: Settings) -> Embeddings | None:
 
             return LocalEmbeddings(
                 path=settings.local_model_path,
-                cache_dir=settings.cache_path,
+                cache_dir=settings.cache_path or _user_cache(settings),
                 download=settings.model_download,
             )
         case "openai":
             return _openai(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class LLMChoice:
+    """Whose language model the settings ask for, and the sentence that says why."""
+
+    kind: LLMProvider
+    why: str
+
+
+def choose_llm(settings: Settings) -> LLMChoice:
+    """Decide between OpenAI's language models, Anthropic's and none."""
+    if settings.llm_provider is not None:
+        return LLMChoice(settings.llm_provider, f"ENGRAMIA_LLM_PROVIDER={settings.llm_provider.value}")
+    if settings.openai_api_key:
+        return LLMChoice(LLMProvider.OPENAI, "OPENAI_API_KEY is set")
+    if settings.anthropic_api_key:
+        return LLMChoice(LLMProvider.ANTHROPIC, "ANTHROPIC_API_KEY is set")
+    if settings.llm_base_url:
+        return LLMChoice(LLMProvider.OPENAI, "ENGRAMIA_LLM_BASE_URL is set")
+    return LLMChoice(LLMProvider.NONE, "neither OPENAI_API_KEY nor ANTHROPIC_API_KEY is set")
+
+
+def llm_from(settings: Settings) -> LLM | None:
+    """Return the language model that the settings name, with its calls bounded; None for none.
+
+    One that is named and cannot be made (no key, its extra not installed) says so when it is asked: learning
+    and recall need none.
+    """
+    try:
+        match choose_llm(settings).kind:
+            case LLMProvider.NONE:
+                return None
+            case LLMProvider.OPENAI:
+                return pooled(_openai_llm(settings), settings)
+            case LLMProvider.ANTHROPIC:
+                return pooled(_anthropic_llm(settings), settings)
+    except ProviderNotConfiguredError as error:
+        return UnconfiguredLLM(str(error))
+
+
+def bounded(llm: LLM | None, settings: Settings) -> LLM | None:
+    """Return `llm`, its calls bounded unless it takes several at once by itself; None for None."""
+    return llm if llm is None or isinstance(llm, Panel) else pooled(llm, settings)
+
+
+def pooled(llm: LLM, settings: Settings) -> Pooled:
+    """Return `llm` with its calls bounded as the settings say."""
+    # Twice as many may wait as run: the last in the line has two rounds before it, and then its own.
+    return Pooled(llm, settings.llm_concurrency, seconds=3 * settings.llm_timeout)
 
 
 def redactor_from(settings: Settings) -> Redactor:
@@ -152,6 +213,36 @@ def _openai(settings: Settings) -> Embeddings:
         base_url=settings.openai_base_url,
         timeout=settings.embedding_timeout,
     )
+
+
+def _openai_llm(settings: Settings) -> LLM:
+    from engramia.providers.openai import DEFAULT_MODEL, OpenAIProvider
+
+    return OpenAIProvider(
+        settings.llm_model or DEFAULT_MODEL,
+        api_key=_secret(settings.openai_api_key),
+        base_url=settings.llm_base_url or settings.openai_base_url,
+        timeout=settings.llm_timeout,
+    )
+
+
+def _anthropic_llm(settings: Settings) -> LLM:
+    from engramia.providers.anthropic import DEFAULT_MODEL, AnthropicProvider
+
+    return AnthropicProvider(
+        settings.llm_model or DEFAULT_MODEL,
+        api_key=_secret(settings.anthropic_api_key),
+        base_url=settings.llm_base_url or settings.anthropic_base_url,
+        timeout=settings.llm_timeout,
+    )
+
+
+def _user_cache(settings: Settings) -> Path | None:
+    return None if settings.xdg_cache_home is None else settings.xdg_cache_home / "engramia"
+
+
+def _secret(key: SecretStr | None) -> str | None:
+    return None if key is None else key.get_secret_value()
 
 
 def _installed(module: str) -> bool:

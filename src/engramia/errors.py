@@ -14,6 +14,7 @@ EngramiaError
     ├── ProviderNotConfiguredError  nothing is set up to answer
     ├── ProviderRefusedError   the vendor refused the credentials or the request (401, 403, 400)
     ├── ProviderLimitedError   the vendor asks us to slow down (429)
+    ├── ProviderBusyError      too many calls wait for the provider already; nothing was sent
     ├── ProviderUnreachableError  no connection, or the vendor failed (5xx)
     ├── ProviderTimeoutError   no answer within the deadline
     └── ProviderOutputError    the answer could not be used

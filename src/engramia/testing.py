@@ -2,13 +2,18 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core.embedding import unit_rows
+from engramia.core.llm import Question
+from engramia.providers.structured import decoded
 
 _WORD = re.compile(r"\w+")
 
@@ -40,6 +45,58 @@ class HashEmbeddings:
         digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         number = int.from_bytes(digest, "little")
         return (number >> 1) % self.dimension, 1 if number & 1 else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer as the text that a model would write; decoded as the providers decode it, or refused."""
+
+    text: str
+
+
+class ScriptedLLM:
+    """A language model that answers what it is told to, and remembers what it was asked; thread-safe."""
+
+    vendor = "scripted"
+
+    def __init__(
+        self,
+        answers: Iterable[object] | Callable[[Question], object],
+        *,
+        model: str = "scripted",
+        sleep: Callable[[], object] | None = None,
+    ) -> None:
+        """Answer from `answers`, in turn, or with what the function makes of the question.
+
+        An answer is decoded JSON; a `Said` is decoded first; an exception is raised. `sleep` is called before
+        every answer, outside any lock.
+        """
+        self.model = model
+        self.questions: list[Question] = []
+        """What was asked, in the order of the calls' beginnings."""
+        self._answers = answers if callable(answers) else deque(answers)
+        self._sleep = sleep
+        self._lock = threading.Lock()
+
+    def ask(self, question: Question) -> object:
+        """Return the next answer, or raise it; `AssertionError` when none is left."""
+        with self._lock:
+            self.questions.append(question)
+            answer = self._next(question)
+        if self._sleep is not None:
+            self._sleep()
+        if callable(self._answers):
+            answer = self._answers(question)
+        if isinstance(answer, BaseException):
+            raise answer
+        return decoded(answer.text) if isinstance(answer, Said) else answer
+
+    def _next(self, question: Question) -> object:
+        if callable(self._answers):
+            return None
+        if not self._answers:
+            raise AssertionError(f"The script has no answer left for {question.name!r}.")
+        return self._answers.popleft()
 
 
 class FrozenClock:

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import engramia
+
 _LIST = "import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"
 
 
@@ -29,6 +31,7 @@ def test_the_library_loads_no_framework_database_or_model() -> None:
         "onnx",
         "tokenizers",
         "openai",
+        "anthropic",
         "typer",
         "rich",
     }
@@ -39,3 +42,9 @@ def test_the_providers_are_loaded_when_asked_for() -> None:
     assert not {"onnxruntime", "onnx", "tokenizers", "openai"} & _modules(
         "engramia.providers.local, engramia.providers.openai"
     )
+
+
+def test_every_public_name_is_there() -> None:
+    for name in engramia.__all__:
+        assert getattr(engramia, name) is not None
+    assert not hasattr(engramia, "Nothing")

@@ -43,7 +43,7 @@ def data_path(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(data_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of a machine of its own: words alone, no key, a folder of the test's."""
-    for name in [name for name in os.environ if name.startswith(("ENGRAMIA_", "OPENAI_"))]:  # noqa: TID251 - a clean slate
+    for name in [name for name in os.environ if name.startswith(("ENGRAMIA_", "OPENAI_", "ANTHROPIC_"))]:  # noqa: TID251 - a clean slate
         monkeypatch.delenv(name)
     monkeypatch.setenv("ENGRAMIA_EMBEDDING_MODEL", "none")
     monkeypatch.setenv("ENGRAMIA_DATA_PATH", str(data_path))

@@ -148,3 +148,47 @@ def test_the_local_model_is_measured(process: Cli) -> None:
     assert "embeds a text in" in check(ended.document, "embedding model")["detail"]
     assert ended.document["embedding"]["model"] == "all-MiniLM-L6-v2"
     assert Path(ended.document["embedding"]["files"]).is_dir()
+
+
+def test_no_language_model_is_told_and_is_no_failure(cli: Cli) -> None:
+    document = cli("doctor", "--json").document
+    found = check(document, "language model")
+    assert found["status"] == "ok"
+    assert "ANTHROPIC_API_KEY" in found["remedy"]
+    assert document["language_model"] == {
+        "kind": "none",
+        "why": "neither OPENAI_API_KEY nor ANTHROPIC_API_KEY is set",
+        "model": None,
+        "base_url": None,
+        "key_set": False,
+    }
+
+
+def test_the_language_model_is_named_with_why_but_without_its_key(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-never-shown")
+    monkeypatch.setenv("ENGRAMIA_LLM_MODEL", "claude-of-a-test")
+    ended = cli("doctor", "--json")
+    assert ended.code == ExitCode.OK
+    found = check(ended.document, "language model")
+    assert found["status"] == "ok"
+    assert "anthropic: ANTHROPIC_API_KEY is set; claude-of-a-test" in found["detail"]
+    facts = ended.document["language_model"]
+    assert (facts["model"], facts["key_set"]) == ("claude-of-a-test", True)
+    shown = cli("doctor").out
+    assert "claude-of-a-test" in shown
+    assert "never-shown" not in ended.out + shown
+
+
+def test_a_vendor_without_its_key_fails_and_a_server_of_ones_own_needs_none(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGRAMIA_LLM_PROVIDER", "anthropic")
+    ended = cli("doctor", "--json")
+    assert ended.code == ExitCode.PROVIDER
+    assert "ANTHROPIC_API_KEY" in check(ended.document, "language model")["remedy"]
+    monkeypatch.setenv("ENGRAMIA_LLM_BASE_URL", "http://127.0.0.1:1")
+    ended = cli("doctor", "--json")
+    assert ended.code == ExitCode.OK
+    assert ended.document["language_model"]["base_url"] == "http://127.0.0.1:1"

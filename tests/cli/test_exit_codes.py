@@ -46,6 +46,7 @@ CASES = [
     (errors.ProviderNotConfiguredError("None."), ExitCode.PROVIDER, "provider_not_configured"),
     (errors.ProviderRefusedError("Bad key."), ExitCode.PROVIDER, "provider_refused"),
     (errors.ProviderLimitedError("Slow down."), ExitCode.PROVIDER, "rate_limited"),
+    (errors.ProviderBusyError("Full."), ExitCode.PROVIDER, "provider_busy"),
     (errors.ProviderTimeoutError("Too late."), ExitCode.PROVIDER, "upstream_timeout"),
     (errors.ProviderOutputError("Nonsense."), ExitCode.PROVIDER, "bad_provider_output"),
     (RuntimeError("boom"), ExitCode.UNEXPECTED, "internal_error"),

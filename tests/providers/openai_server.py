@@ -52,6 +52,10 @@ def openai_server() -> Iterator[OpenAIServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body are written apart; the body would wait for the client to acknowledge the head.
+        disable_nagle_algorithm = True
+        # A client that leaves its connection open does not keep the server from closing.
+        timeout = 5
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

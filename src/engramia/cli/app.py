@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from engramia.cli import demo, doctor, knowledge, patterns, setup, speed, transfer, upkeep
+from engramia.cli import (
+    composing,
+    demo,
+    doctor,
+    judging,
+    juries,
+    knowledge,
+    patterns,
+    setup,
+    speed,
+    transfer,
+    upkeep,
+)
 from engramia.cli.command import DataPath, Json, Project, Tenant, Traceback, block, fail
 from engramia.cli.exit_codes import MEANINGS, ExitCode
 from engramia.cli.session import Session
@@ -65,7 +77,7 @@ def global_options(
     )
 
 
-for family in (setup, patterns, knowledge, transfer, upkeep, doctor, demo, speed):
+for family in (setup, patterns, judging, composing, juries, knowledge, transfer, upkeep, doctor, demo, speed):
     family.register(app)
 
 

@@ -11,11 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engramia.bootstrap import choose_embeddings, embeddings_from
+from engramia.bootstrap import choose_embeddings, choose_llm, embeddings_from, llm_from
 from engramia.cli.exit_codes import ExitCode, verdict
 from engramia.cli.session import Session
 from engramia.cli.terminal import counted
-from engramia.errors import EngramiaError, StorageCorruptError
+from engramia.errors import EngramiaError, ProviderError, StorageCorruptError
+from engramia.settings import LLMProvider
 
 if TYPE_CHECKING:
     from engramia.settings import Settings
@@ -52,7 +53,13 @@ def run_checks(session: Session) -> list[Check]:
     """Return every check; needs no network and leaves nothing behind."""
     settings = session.settings
     embedding = list(_embedding(settings))
-    return [*_folder(settings.data_path), *_store(session), *embedding, *_redaction(settings)]
+    return [
+        *_folder(settings.data_path),
+        *_store(session),
+        *embedding,
+        _language_model(settings),
+        *_redaction(settings),
+    ]
 
 
 def existing_folder(path: Path) -> Path:
@@ -200,6 +207,28 @@ def local_milliseconds(settings: "Settings") -> tuple[float, float]:
         embeddings.embed([_PROBE_TEXT])
         times.append((time.perf_counter() - started) * 1000)
     return times[0], min(times[1:])
+
+
+def _language_model(settings: "Settings") -> Check:
+    """Return whether there is a model to ask, and all that it needs; it is not called."""
+    name, fails = "language model", ExitCode.PROVIDER
+    choice = choose_llm(settings)
+    detail = f"{choice.kind.value}: {choice.why}"
+    if choice.kind is LLMProvider.NONE:
+        remedy = "evaluate, compose and evolve need one: set OPENAI_API_KEY or ANTHROPIC_API_KEY."
+        return Check(name, Status.OK, detail, remedy)
+    try:
+        llm = llm_from(settings)
+    except ProviderError as error:
+        remedy = f"Set {choice.kind.value.upper()}_API_KEY, or ENGRAMIA_LLM_PROVIDER=none."
+        return Check(name, Status.FAIL, f"{detail}. {error}", remedy, fails)
+    if importlib.util.find_spec(choice.kind.value) is None:
+        remedy = f'pip install "engramia[{choice.kind.value}]"'
+        return Check(
+            name, Status.FAIL, f"{detail}, but the {choice.kind.value} package is missing", remedy, fails
+        )
+    model = llm.model if llm else "no model"
+    return Check(name, Status.OK, f"{detail}; {model}, not called, to stay off the network")
 
 
 def _redaction(settings: "Settings") -> Iterator[Check]:

@@ -22,6 +22,7 @@ PACKAGES = (
     "tokenizers",
     "onnx",
     "openai",
+    "anthropic",
     "typer",
     "rich",
 )
@@ -30,7 +31,7 @@ PACKAGES = (
 def doctor(session: Session) -> ExitCode:
     """Say what is in force, and what is wrong.
 
-    Shows storage, embedding model, versions and settings. Needs no network and changes nothing. Exit
+    Shows storage, models, versions and settings. Needs no network and changes nothing. Exit
     code 0 if nothing fails, 4 for storage, 5 for the model.
     """
     from engramia.cli.checks import Status, run_checks
@@ -41,6 +42,7 @@ def doctor(session: Session) -> ExitCode:
         "ok": not failed,
         "checks": [_check_document(check) for check in checks],
         "embedding": embedding_facts(session),
+        "language_model": language_model_facts(session),
         "versions": versions(),
         "settings": settings_in_force(session),
     }
@@ -104,6 +106,31 @@ def embedding_facts(session: Session) -> dict[str, Any]:
     }
 
 
+def language_model_facts(session: Session) -> dict[str, Any]:
+    """Return which language model is chosen, why, where it answers, and whether there is a key for it."""
+    from engramia.bootstrap import choose_llm, llm_from
+    from engramia.errors import ProviderError
+    from engramia.settings import LLMProvider
+
+    settings, choice = session.settings, choose_llm(session.settings)
+    try:
+        llm = llm_from(settings)
+    except ProviderError:  # The check of the model says what is wrong with it.
+        llm = None
+    key, url = {
+        LLMProvider.OPENAI: (settings.openai_api_key, settings.openai_base_url),
+        LLMProvider.ANTHROPIC: (settings.anthropic_api_key, settings.anthropic_base_url),
+        LLMProvider.NONE: (None, None),
+    }[choice.kind]
+    return {
+        "kind": choice.kind.value,
+        "why": choice.why,
+        "model": llm.model if llm else None,
+        "base_url": (settings.llm_base_url or url) if llm else None,
+        "key_set": key is not None,
+    }
+
+
 def _files(session: Session) -> str | None:
     """Return the folder of the local model's files, or None if they are not on this machine."""
     from engramia.bootstrap import embeddings_from
@@ -157,6 +184,7 @@ def _show(session: Session, checks: "list[Check]", document: dict[str, Any]) -> 
     )
     rows = [*tables.named(embedding), ("Thresholds", thresholds)]
     out.print(tables.facts(rows, title="Embedding"))
+    out.print(tables.facts(tables.named(document["language_model"]), title="\nLanguage model"))
     out.print(
         tables.facts(
             ((name, value or "not installed") for name, value in document["versions"].items()),

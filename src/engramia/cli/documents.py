@@ -1,5 +1,6 @@
 """Results as plain JSON values, in the names that the HTTP interface uses."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engramia.core.model import (
@@ -15,8 +16,11 @@ from engramia.core.model import (
 from engramia.core.record_format import encode, format_time
 
 if TYPE_CHECKING:  # They bring numpy, which a command that only prints its help should not wait for.
+    from engramia.core.evolution import Evolution
     from engramia.core.failures import FailureCluster
+    from engramia.core.pipeline import MatchedStage, Pipeline
     from engramia.core.query import Page
+    from engramia.core.scoring import Evaluation, JuryScore
 
 
 def pattern_document(pattern: Pattern) -> dict[str, Any]:
@@ -116,6 +120,64 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         "quality": explanation.quality,
         "recency": explanation.recency,
         "differences": list(explanation.differences),
+    }
+
+
+def evaluation_document(evaluation: "Evaluation") -> dict[str, Any]:
+    """Return what the judges said; `jury` is there only where judges were told apart."""
+    document = {
+        "median_score": evaluation.median_score,
+        "variance": evaluation.variance,
+        "high_variance": evaluation.high_variance,
+        "feedback": evaluation.feedback,
+        "adversarial_detected": evaluation.adversarial_detected,
+        "scores": [asdict(judgement) for judgement in evaluation.scores],
+    }
+    return document if evaluation.jury is None else {**document, "jury": _jury(evaluation.jury)}
+
+
+def pipeline_document(pipeline: "Pipeline") -> dict[str, Any]:
+    """Return a task's stages and what is wrong with their contract."""
+    return {
+        "task": pipeline.task,
+        "stages": [_stage(stage) for stage in pipeline.stages],
+        "valid": pipeline.valid,
+        "contract_errors": list(pipeline.contract_errors),
+        "initial_inputs": list(pipeline.initial_inputs),
+        "fallback": pipeline.fallback,
+    }
+
+
+def evolution_document(evolution: "Evolution") -> dict[str, Any]:
+    """Return what became of a prompt."""
+    return {
+        "improved_prompt": evolution.improved_prompt,
+        "changes": list(evolution.changes),
+        "issues_addressed": list(evolution.issues_addressed),
+        "accepted": evolution.accepted,
+        "reason": evolution.reason,
+    }
+
+
+def _jury(jury: "JuryScore") -> dict[str, Any]:
+    return {
+        "score": jury.score,
+        "confidence": jury.confidence,
+        "abstained": jury.abstained,
+        "judges": dict(jury.judges),
+    }
+
+
+def _stage(stage: "MatchedStage") -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "task": stage.task,
+        "reads": list(stage.reads),
+        "writes": list(stage.writes),
+        "reuse_tier": stage.reuse_tier.value,
+        "similarity": stage.similarity,
+        "code": stage.code,
+        "pattern_key": stage.pattern_key,
     }
 
 

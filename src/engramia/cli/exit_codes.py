@@ -8,6 +8,7 @@ from engramia.errors import (
     EmbeddingModelMismatchError,
     EngramiaError,
     NotFoundError,
+    ProviderBusyError,
     ProviderError,
     ProviderLimitedError,
     ProviderNotConfiguredError,
@@ -44,8 +45,8 @@ MEANINGS = {
     ExitCode.USAGE: "wrong usage, or input outside the limits",
     ExitCode.NOT_FOUND: "the pattern named does not exist, or recall --code found none",
     ExitCode.STORAGE: "storage error",
-    ExitCode.PROVIDER: "embedding model or vendor error",
-    ExitCode.PARTLY: "done in part: some records of an import were skipped, or a reindex stopped early",
+    ExitCode.PROVIDER: "embedding model, language model or vendor error",
+    ExitCode.PARTLY: "done in part: some records or lines were skipped, or a reindex stopped early",
     ExitCode.NOT_ALLOWED: "refused: permission or quota",
     ExitCode.INTERRUPTED: "interrupted; what was done is kept",
     ExitCode.BROKEN_PIPE: "the reader of the output went away",
@@ -81,7 +82,11 @@ _VERDICTS: dict[type[BaseException], Verdict] = {
     ),
     EmbeddingModelMismatchError: Verdict("embedding_model_mismatch", ExitCode.STORAGE),
     StorageError: Verdict("storage_error", ExitCode.STORAGE, "`engramia doctor` checks the storage."),
-    ProviderNotConfiguredError: Verdict("provider_not_configured", ExitCode.PROVIDER),
+    ProviderNotConfiguredError: Verdict(
+        "provider_not_configured",
+        ExitCode.PROVIDER,
+        "`engramia doctor` shows which models are chosen, and why.",
+    ),
     ProviderRefusedError: Verdict(
         "provider_refused", ExitCode.PROVIDER, "Check the key and the model's name."
     ),
@@ -89,9 +94,18 @@ _VERDICTS: dict[type[BaseException], Verdict] = {
         "rate_limited", ExitCode.PROVIDER, "Wait a little and run the command again."
     ),
     ProviderTimeoutError: Verdict(
-        "upstream_timeout", ExitCode.PROVIDER, "Try again; ENGRAMIA_EMBEDDING_TIMEOUT sets the deadline."
+        "upstream_timeout",
+        ExitCode.PROVIDER,
+        "Try again; ENGRAMIA_EMBEDDING_TIMEOUT and ENGRAMIA_LLM_TIMEOUT set the deadlines.",
     ),
-    ProviderOutputError: Verdict("bad_provider_output", ExitCode.PROVIDER),
+    ProviderBusyError: Verdict(
+        "provider_busy", ExitCode.PROVIDER, "Wait a little and run the command again."
+    ),
+    ProviderOutputError: Verdict(
+        "bad_provider_output",
+        ExitCode.PROVIDER,
+        "Try again; another model may keep to the form that is asked for.",
+    ),
     ProviderError: Verdict("provider_unavailable", ExitCode.PROVIDER, "`engramia doctor` checks the model."),
     EngramiaError: Verdict("error", ExitCode.UNEXPECTED),
     KeyboardInterrupt: Verdict("interrupted", ExitCode.INTERRUPTED),

@@ -9,7 +9,7 @@ import typer
 from engramia.cli import documents
 from engramia.cli.command import command
 from engramia.cli.exit_codes import ExitCode
-from engramia.cli.reading import STDIN, text_from
+from engramia.cli.reading import given_at_most_once, given_once
 from engramia.cli.session import Session
 from engramia.cli.terminal import counted
 from engramia.core import limits
@@ -58,8 +58,8 @@ def learn(
     A run is the task, the code, its output and how good it was. Secrets and personal data are taken out
     before anything is stored.
     """
-    content = _code(code, code_file, stdin)
-    result_text = _output(output, output_file)
+    content = given_once(code, code_file, stdin, field="code", max_chars=limits.CODE_MAX_CHARS)
+    result_text = given_at_most_once(output, output_file, field="output", max_chars=limits.OUTPUT_MAX_CHARS)
     with session.memory() as memory:
         result = memory.learn(
             task=task,
@@ -258,27 +258,6 @@ def say_next(session: Session, next_offset: int | None) -> None:
     """Tell how to see the next page, if there is one."""
     if next_offset is not None:
         session.terminal.say(f"More: add --offset {next_offset}")
-
-
-def _code(code: str | None, code_file: Path | None, stdin: str | None) -> str:
-    given = [value for value in (code, code_file, stdin) if value is not None]
-    if len(given) != 1:
-        raise ValidationError(
-            "Give the code once: --code TEXT, --code-file FILE, or - for standard input.", field="code"
-        )
-    if stdin not in (None, STDIN):
-        raise ValidationError(f"Unexpected argument {stdin!r}; only - is taken.", field="code")
-    if code is not None:
-        return code
-    return text_from(code_file or Path(STDIN), field="code", max_chars=limits.CODE_MAX_CHARS)
-
-
-def _output(output: str | None, output_file: Path | None) -> str | None:
-    if output is not None and output_file is not None:
-        raise ValidationError("Give the output once: --output TEXT or --output-file FILE.", field="output")
-    if output_file is None:
-        return output
-    return text_from(output_file, field="output", max_chars=limits.OUTPUT_MAX_CHARS)
 
 
 def _learned(result: LearnResult) -> str:

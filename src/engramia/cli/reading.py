@@ -24,6 +24,25 @@ def text_from(source: Path, *, field: str, max_chars: int) -> str:
         raise unreadable(source, error, field=field) from error
 
 
+def given_once(text: str | None, file: Path | None, stdin: str | None, *, field: str, max_chars: int) -> str:
+    """Return the text of `--field TEXT`, `--field-file FILE` or `-`; just one of them must be there."""
+    if sum(value is not None for value in (text, file, stdin)) != 1:
+        raise ValidationError(
+            f"Give the {field} once: --{field} TEXT, --{field}-file FILE, or - for standard input.",
+            field=field,
+        )
+    if stdin not in (None, STDIN):
+        raise ValidationError(f"Unexpected argument {stdin!r}; only - is taken.", field=field)
+    return text if text is not None else text_from(file or Path(STDIN), field=field, max_chars=max_chars)
+
+
+def given_at_most_once(text: str | None, file: Path | None, *, field: str, max_chars: int) -> str | None:
+    """Return the text of `--field TEXT` or `--field-file FILE`, or None without both."""
+    if text is not None and file is not None:
+        raise ValidationError(f"Give the {field} once: --{field} TEXT or --{field}-file FILE.", field=field)
+    return text if file is None else text_from(file, field=field, max_chars=max_chars)
+
+
 def unreadable(source: Path, error: OSError, *, field: str) -> ValidationError:
     """Return the error that says why a file cannot be read."""
     return ValidationError(f"Cannot read {source}: {error.strerror or error}.", field=field)

@@ -46,18 +46,28 @@ class Session:
         """The settings in force: options over environment over defaults; `ValidationError` for a bad one."""
         return settings_from(self._overrides())
 
-    def memory(self) -> "Memory":
-        """Open the memory of this scope; use it as a context manager."""
+    def memory(self, *, asks: bool = False) -> "Memory":
+        """Open the memory of this scope; use it as a context manager.
+
+        Only one that `asks` has a language model: nothing else should fail because its key is missing.
+        """
         _log_to_stderr(self.settings.log_level)
+        settings = self.settings if asks else _without_llm(self.settings)
         if self.open_memory is not None:
-            return self.open_memory(self.settings)
+            return self.open_memory(settings)
         from engramia.bootstrap import Memory
 
-        return Memory(settings=self.settings)
+        return Memory(settings=settings)
 
     def _overrides(self) -> dict[str, Any]:
         options = {"data_path": self.data_path, "tenant": self.tenant, "project": self.project}
         return {name: value for name, value in options.items() if value is not None}
+
+
+def _without_llm(settings: "Settings") -> "Settings":
+    from engramia.settings import LLMProvider
+
+    return settings.model_copy(update={"llm_provider": LLMProvider.NONE})
 
 
 def _log_to_stderr(level: str) -> None:

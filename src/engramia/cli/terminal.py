@@ -64,6 +64,17 @@ class Terminal:
         with _progress(self.err) as progress:
             yield Bar(progress, progress.add_task(title, total=total, note=""))
 
+    @contextmanager
+    def waiting(self, title: str) -> Iterator[None]:
+        """Turn a spinner on stderr while the block runs; draw nothing where stderr is no terminal."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.text import Text
+
+        with self.err.status(Text(plain(title))):
+            yield
+
 
 class Bar:
     """One line of progress, or none."""

@@ -57,7 +57,7 @@ def export(
             for chunk in chunks:
                 session.terminal.write(chunk)
             return
-        target = _target(to or Path(STDIN), force=force)
+        target = free_target(to or Path(STDIN), force=force)
         with whole_file(target) as file:
             file.writelines(chunks)
     session.terminal.answer({"exported": chunks.count, "path": str(target), "format": chosen.value})
@@ -161,7 +161,8 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
         Path(name).unlink(missing_ok=True)
 
 
-def _target(path: Path, *, force: bool) -> Path:
+def free_target(path: Path, *, force: bool) -> Path:
+    """Return `path` if a file may be written there; one that is there is replaced only by `force`."""
     if path.exists() and not path.is_file():
         raise ValidationError(f"{path} is there and is not a regular file.", field="output")
     if path.exists() and not force:

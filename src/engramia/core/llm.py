@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from engramia.errors import ProviderError
+from engramia.errors import ProviderError, ProviderNotConfiguredError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,15 @@ class Question:
 class LLM(Protocol):
     """A language model that answers structured questions. Thread-safe."""
 
-    vendor: str
-    """Such as `openai`."""
-    model: str
-    """The model's name as the vendor knows it."""
+    @property
+    def vendor(self) -> str:
+        """Return whose it is, such as `openai`."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Return the model's name as the vendor knows it."""
+        ...
 
     def ask(self, question: Question) -> object:
         """Return the decoded JSON of the answer, not yet checked against anything.
@@ -50,3 +55,16 @@ class Panel(LLM, Protocol):
         Raises `ProviderBusyError`, before anything is sent, when there is no room for all of them.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnconfiguredLLM:
+    """Stands where a model was asked for that could not be made, so that what needs none goes on."""
+
+    why: str
+    vendor: str = "none"
+    model: str = "none"
+
+    def ask(self, question: Question) -> object:  # noqa: ARG002 - the port's
+        """Raise `ProviderNotConfiguredError` with the reason."""
+        raise ProviderNotConfiguredError(self.why)

@@ -56,7 +56,7 @@ class PatternStore(Protocol):
         """Answer a recall exactly: full pages while matches remain, `has_more` true only if there is more.
 
         A candidate passes the filter and has similarity >= `min_similarity` (patterns without a usable
-        vector: lexical part >= the fusion's `min_lexical`). With `deduplicate`, a candidate whose task's words
+        vector: lexical part >= the fusion's `min_lexical`). With `deduplicate`, a candidate whose words
         overlap (Jaccard > 0.7) those of a better-scored one that was kept is left out.
         """
         ...

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from engramia.core import limits, validation
+from engramia.core.evolution import Evolution
 from engramia.core.failures import FailureCluster
 from engramia.core.model import (
     Classification,
@@ -17,9 +18,23 @@ from engramia.core.model import (
     Recall,
     Source,
 )
+from engramia.core.pipeline import Pipeline
 from engramia.core.query import Filter, Page
-from engramia.memory import feedback, learn, patterns, recall, stats, transfer, upkeep
+from engramia.core.scoring import Evaluation
+from engramia.memory import (
+    compose,
+    evaluate,
+    evolve,
+    feedback,
+    learn,
+    patterns,
+    recall,
+    stats,
+    transfer,
+    upkeep,
+)
 from engramia.memory.engine import Engine
+from engramia.memory.jury import Jury
 from engramia.memory.upkeep import Progress
 
 
@@ -109,6 +124,56 @@ class Memory:
             explain=explain,
         )
         return recall.recall(self._engine, recall.check_query(query))
+
+    def evaluate(
+        self,
+        task: str,
+        code: str,
+        output: str | None = None,
+        *,
+        num_evals: int = limits.EVALS_DEFAULT,
+        pattern_key: str | None = None,
+        jury: Jury | None = None,
+    ) -> Evaluation:
+        """Ask `num_evals` (1 to 10) judges at once how good `code` is for `task`: median, variance, feedback.
+
+        `pattern_key` names a pattern that gets the median as an observation. `jury` puts judges of one's own
+        in the place of `num_evals` alike ones, and weighs them if it has weights. The feedback is counted.
+
+        Raises `ProviderNotConfiguredError` without a language model, `NotFoundError` for an unknown pattern,
+        `ProviderOutputError` if fewer than half of the judges gave a valid answer, and the other
+        `ProviderError`s if that was not the answers' fault; then nothing is stored.
+        """
+        assignment = evaluate.check_assignment(
+            self._engine,
+            task=task,
+            code=code,
+            output=output,
+            num_evals=num_evals,
+            pattern_key=pattern_key,
+            jury=jury,
+        )
+        return evaluate.evaluate(self._engine, assignment)
+
+    def compose(self, task: str) -> Pipeline:
+        """Split `task` into 2 to 4 stages with the best stored pattern for each, and check their contract.
+
+        What breaks the contract is told in `contract_errors`. An answer of the model that cannot be used
+        leaves the task as one stage; other `ProviderError`s are raised.
+        """
+        return compose.compose(self._engine, compose.check_task(self._engine, task))
+
+    def evolve_prompt(
+        self, role: str, current_prompt: str, *, num_issues: int = limits.ISSUES_DEFAULT
+    ) -> Evolution:
+        """Improve the prompt of the agent in `role` by the `num_issues` (1 to 20) most pressing issues.
+
+        Only a candidate that keeps the prompt's instructions and copies nothing out of the feedback is
+        accepted; else the prompt comes back as it is, with the reason. Secrets in an accepted prompt are
+        redacted. Raises `ProviderOutputError` if the answer holds no candidate, and other `ProviderError`s.
+        """
+        commission = evolve.check_commission(role=role, current_prompt=current_prompt, num_issues=num_issues)
+        return evolve.evolve(self._engine, commission)
 
     def refine_pattern(
         self, pattern_key: str, eval_score: float, feedback: str | None = None

@@ -4,17 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engramia.providers.anthropic import AnthropicProvider
     from engramia.providers.json.storage import JSONStorage
     from engramia.providers.local import LocalEmbeddings
-    from engramia.providers.openai import OpenAIEmbeddings
+    from engramia.providers.openai import OpenAIEmbeddings, OpenAIProvider
 
 _HOMES = {
+    "AnthropicProvider": "engramia.providers.anthropic",
     "JSONStorage": "engramia.providers.json.storage",
     "LocalEmbeddings": "engramia.providers.local",
     "OpenAIEmbeddings": "engramia.providers.openai",
+    "OpenAIProvider": "engramia.providers.openai",
 }
 
-__all__ = ["JSONStorage", "LocalEmbeddings", "OpenAIEmbeddings"]
+__all__ = ["AnthropicProvider", "JSONStorage", "LocalEmbeddings", "OpenAIEmbeddings", "OpenAIProvider"]
 
 
 def __getattr__(name: str) -> Any:

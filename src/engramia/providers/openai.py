@@ -14,6 +14,7 @@ from engramia.providers.patience import Patience
 from engramia.providers.sdk import CONNECT_SECONDS, SDK, translated
 from engramia.providers.structured import StructuredLLM, clean
 
+DEFAULT_MODEL = "gpt-4.1"
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_INPUTS = 2048
 """Texts in one request (https://platform.openai.com/docs/api-reference/embeddings/create)."""
@@ -90,12 +91,12 @@ class OpenAIEmbeddings:
 class OpenAIProvider(StructuredLLM):
     """OpenAI's language models, or those of a server that speaks its chat completions API.
 
-    The answer's shape is asked for by a strict JSON Schema, which Azure, Ollama, vLLM and OpenRouter know, too.
+    The shape is asked for by a strict JSON Schema, which Azure, Ollama, vLLM and OpenRouter know, too.
     """
 
     def __init__(
         self,
-        model: str = "gpt-4.1",
+        model: str = DEFAULT_MODEL,
         api_key: str | None = None,
         base_url: str | None = None,
         timeout: float = 30.0,
@@ -106,7 +107,7 @@ class OpenAIProvider(StructuredLLM):
         """Choose the model and where it answers; a server of one's own may do without a key.
 
         `timeout`: seconds for a whole call of `ask`, requests, waits and retries together; `patience` says
-        it more exactly. `effort`: how much a reasoning model thinks, such as `low`; None leaves it to the model.
+        it more exactly. `effort`: how much a reasoning model thinks, such as `low`; None leaves it to it.
 
         Raises `ProviderNotConfiguredError` without a key and a `base_url`.
         """

@@ -70,9 +70,14 @@ def translated(sdk: Any, vendor: str) -> Iterator[None]:
         raise ProviderTimeoutError(f"{vendor} did not answer in time.") from error
     except (sdk.APIConnectionError, httpx2.RequestError) as error:
         raise ProviderUnreachableError(f"{vendor} cannot be reached: {error.__cause__ or error}") from error
-    except (sdk.APIError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (_base(sdk, vendor), ValueError, TypeError, AttributeError, RecursionError) as error:
         # The SDK parses without checking: an answer of another shape fails anywhere inside it.
         raise ProviderOutputError(f"{vendor}'s answer cannot be read: {type(error).__name__}") from error
+
+
+def _base(sdk: Any, vendor: str) -> type[Exception]:
+    base: type[Exception] = getattr(sdk, f"{vendor}Error")
+    return base
 
 
 class _UnavailableError(ProviderUnreachableError):
@@ -100,7 +105,7 @@ def _status_error(error: Any, vendor: str) -> ProviderError:
         )
     # What it says about a key contains parts of the key.
     told = getattr(error, "api_message", None) or error.message
-    return ProviderRefusedError(f"{said}." if status in _CREDENTIALS else f"{said}: {told[:_SAID]}")
+    return ProviderRefusedError(f"{said}." if status in _CREDENTIALS else f"{said}: {str(told)[:_SAID]}")
 
 
 def _retry_after(headers: Any) -> float | None:

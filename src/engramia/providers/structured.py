@@ -144,14 +144,15 @@ def _capped(chunks: Iterator[bytes], moment: float) -> bytes:
 
 def _deeper(value: object, levels: int) -> bool:
     """Tell whether objects and lists are nested more than `levels` deep, without recursion."""
-    level = [value]
-    for _ in range(levels + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
+    level = _containers([value])
+    for _ in range(levels):
         if not level:
             return False
-    return True
+        level = _containers(
+            inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)
+        )
+    return bool(level)
+
+
+def _containers(values: Iterable[object]) -> list[dict[str, object] | list[object]]:
+    return [value for value in values if isinstance(value, dict | list)]
