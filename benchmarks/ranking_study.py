@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import baselines, datasets, measures
-from engramia.core.bm25 import WordIndex, code_words
+from engramia.core.bm25 import CODE_CHARS, WordIndex
 from engramia.core.ranking import Fusion, head_bonus, lexical_part, relevance, word_order
 from engramia.core.similarity.differences import differences
 from engramia.core.words import words
@@ -69,8 +69,8 @@ def studies() -> Iterator[Study]:
     for data in datasets.recall_sets():
         tasks = [row["task"] for row in data.stored]
         by_task, by_code = WordIndex(), WordIndex()
-        by_task.add_many(enumerate(map(words, tasks)))
-        by_code.add_many(enumerate(code_words(row["code"]) for row in data.stored))
+        by_task.add_many(list(enumerate(tasks)))
+        by_code.add_many([(row, run["code"][:CODE_CHARS]) for row, run in enumerate(data.stored)])
         plain = baselines.BM25(tasks)
         cosines = embeddings.embed([query["task"] for query in data.answerable]) @ embeddings.embed(tasks).T
         queries = []
@@ -78,7 +78,6 @@ def studies() -> Iterator[Study]:
             cut = words(query["task"])
             task, code = by_task.scores(cut, len(tasks)), by_code.scores(cut, len(tasks))
             read = _deepest(dense, task, code)
-            encoded = by_task.encode(cut)
             queries.append(
                 Query(
                     set(query["relevant"]),
@@ -86,7 +85,7 @@ def studies() -> Iterator[Study]:
                     dense,
                     task,
                     code,
-                    {row: word_order(encoded, by_task.sequence(row)) for row in read},
+                    {row: word_order(cut, words(tasks[row])) for row in read},
                     {row: not differences(query["task"], tasks[row]) for row in read},
                 )
             )

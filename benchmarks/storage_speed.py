@@ -5,7 +5,9 @@
 Random unit vectors of 384 dimensions, generated tasks and codes (fixed seed); no embedding model is involved.
 What is timed: learning (transaction, near-identical check, write, sync) beside append + fdatasync of the same
 bytes in turn with it; recall of the best 5 with words, guards, groups and the whole page beside the bare pass
-over the matrix; opening, and the first recall, which builds the word indexes; bytes on disk and in memory.
+over the matrix; opening, the first recall and the first check for near-identical tasks, which build the word
+indexes; bytes on disk and in memory. On a busy machine look at processor time (cpu_ms) and at what is timed
+in turn: `learn_by_append` and `recall_beside_pass_ms`.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,20 +82,35 @@ def vector(number: int) -> NDArray[np.float32]:
     return drawn / np.linalg.norm(drawn)
 
 
-def timed(action: Callable[[], object]) -> float:
-    """Return the seconds that `action` takes."""
-    start = time.perf_counter()
+class Taken(NamedTuple):
+    """Seconds by the clock, and of this process's processor time."""
+
+    wall: float
+    cpu: float
+
+
+def timed(action: Callable[[], object]) -> Taken:
+    """Return what `action` takes."""
+    wall, cpu = time.perf_counter(), time.process_time()
     action()
-    return time.perf_counter() - start
+    return Taken(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def spread(seconds: Sequence[float]) -> dict[str, float]:
-    """Return median and 95th percentile in milliseconds."""
-    ordered = sorted(seconds)
+def spread(taken: Sequence[Taken]) -> dict[str, float]:
+    """Return median and 95th percentile by the clock, and the median of processor time, in milliseconds."""
+    ordered = sorted(one.wall for one in taken)
     return {
         "p50_ms": round(statistics.median(ordered) * 1e3, 3),
         "p95_ms": round(ordered[int(len(ordered) * 0.95)] * 1e3, 3),
+        "cpu_ms": round(statistics.median(one.cpu for one in taken) * 1e3, 3),
     }
+
+
+def compared(whole: Sequence[Taken], part: Sequence[Taken]) -> tuple[float, float]:
+    """Return the median of how many times, and of how many milliseconds more, `whole` took than `part`."""
+    pairs = list(zip(whole, part, strict=True))
+    times = statistics.median(one.wall / other.wall for one, other in pairs)
+    return round(times, 2), round(statistics.median(one.wall - other.wall for one, other in pairs) * 1e3, 3)
 
 
 def fill(scope: JSONScopedStorage, corpus: Corpus, size: int) -> int:
@@ -119,7 +136,9 @@ def learning(scope: JSONScopedStorage, corpus: Corpus, size: int, raw: Path) -> 
         line = b"x" * (scope.describe()["bytes"] - before)
         appended.append(timed(lambda: append(descriptor, line)))  # noqa: B023
     os.close(descriptor)
-    return {"learn": spread(learned[_SETTLE:]), "append_and_fdatasync": spread(appended[_SETTLE:])}
+    learned, appended = learned[_SETTLE:], appended[_SETTLE:]
+    times, _ = compared(learned, appended)
+    return {"learn": spread(learned), "append_and_fdatasync": spread(appended), "learn_by_append": times}
 
 
 def append(descriptor: int, line: bytes) -> None:
@@ -147,7 +166,9 @@ def recalling(scope: JSONScopedStorage, corpus: Corpus, size: int) -> dict[str, 
         search = Search(task, query, _NOW, fusion, min_similarity=0.2, limit=5)
         whole.append(timed(lambda: recall(scope, search)))  # noqa: B023 - called at once
         bare.append(timed(lambda: matrix @ query))  # noqa: B023
-    return {"recall": spread(whole[_SETTLE:]), "bare_pass": spread(bare[_SETTLE:])}
+    whole, bare = whole[_SETTLE:], bare[_SETTLE:]
+    _, beside = compared(whole, bare)
+    return {"recall": spread(whole), "bare_pass": spread(bare), "recall_beside_pass_ms": beside}
 
 
 def recall(scope: JSONScopedStorage, search: Search) -> None:
@@ -184,13 +205,22 @@ def open_once(path: Path) -> dict[str, float]:
     task = pattern.pattern.task if pattern else ""
     search = Search(task, vector(0), _NOW, fusion, min_similarity=0.2, limit=5)
     first = timed(lambda: recall(scope, search))
+
+    def compare() -> None:
+        with scope.reading() as stores:
+            stores.patterns.near_identical(task, 0.92)
+
+    met = timed(compare)
     memory = resident_mb() - before
     bodies = scope._state.patterns.bodies  # noqa: SLF001 - to tell text from what is made of it
     text = sum(len(body.task) + len(body.code) for body in bodies if body)
     storage.close()
     return {
-        "open_ms": round(opened * 1e3, 1),
-        "first_recall_ms": round(first * 1e3, 1),
+        "open_ms": round(opened.wall * 1e3, 1),
+        "open_cpu_ms": round(opened.cpu * 1e3, 1),
+        "first_recall_ms": round(first.wall * 1e3, 1),
+        "first_recall_cpu_ms": round(first.cpu * 1e3, 1),
+        "first_near_identical_ms": round(met.wall * 1e3, 1),
         "memory_mb": round(memory, 1),
         "text_mb": text / 1e6,
     }
@@ -217,13 +247,18 @@ def measure(size: int, corpus: Corpus, place: Path) -> dict[str, Any]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = []
-    for name in rows[0]:
-        cells = [row[name] for row in rows]
-        shown = [str(cell["p50_ms"]) if isinstance(cell, dict) else str(cell) for cell in cells]
-        unit = " p50 ms" if isinstance(cells[0], dict) else ""
-        lines.append(f"{name + unit:40}" + "".join(f"{cell:>12}" for cell in shown))
+    lines: list[str] = []
+    for name, first in rows[0].items():
+        if isinstance(first, dict):
+            parts = ("p50_ms", "cpu_ms")
+            lines.extend(_line(f"{name} {part}", [row[name][part] for row in rows]) for part in parts)
+        else:
+            lines.append(_line(name, [row[name] for row in rows]))
     return "\n".join(lines)
+
+
+def _line(name: str, cells: Sequence[float]) -> str:
+    return f"{name:40}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engramia.core.bm25 import CODE_CHARS, WordIndex, code_words, rarity_step, root
+from engramia.core.bm25 import WordIndex, rarity_step
+from engramia.core.roots import root
 from engramia.core.words import words
 
 VOCABULARY = [
@@ -24,12 +25,13 @@ VOCABULARY = [
     "sort",
 ]
 ROWS = st.lists(st.lists(st.sampled_from(VOCABULARY), max_size=8), max_size=12)
+TEXTS = st.text(st.sampled_from("aZé19 _-.ﬁß\0\n日") | st.characters(), max_size=60)
 WORDS = st.lists(st.sampled_from([*VOCABULARY, "unseen"]), max_size=6)
 
 
 def built(*texts: str) -> WordIndex:
     index = WordIndex()
-    index.add_many(enumerate(map(words, texts)))
+    index.add_many(list(enumerate(texts)))
     return index
 
 
@@ -56,60 +58,50 @@ def by_hand(rows: dict[int, Sequence[str]], query: Sequence[str], size: int) -> 
 
 @given(ROWS, WORDS)
 def test_scores_follow_their_definition(rows: list[list[str]], query: list[str]) -> None:
-    index = WordIndex()
-    index.add_many(enumerate(rows))
-    scores = index.scores(query, len(rows))
+    scores = built(*map(" ".join, rows)).scores(query, len(rows))
     assert scores.dtype == np.float32
     assert scores == pytest.approx(by_hand(dict(enumerate(rows)), query, len(rows)), abs=1e-6)
+
+
+@given(st.lists(TEXTS, max_size=6), TEXTS)
+def test_any_text_is_cut_as_words_are_cut(texts: list[str], query: str) -> None:
+    asked, size = words(query), len(texts)
+    expected = by_hand(dict(enumerate(map(words, texts))), asked, size)
+    assert built(*texts).scores(asked, size) == pytest.approx(expected, abs=1e-6)
 
 
 @given(ROWS, ROWS, st.sets(st.integers(0, 11)), WORDS)
 def test_scores_do_not_depend_on_history(
     first: list[list[str]], second: list[list[str]], gone: set[int], query: list[str]
 ) -> None:
-    lived = WordIndex()
-    lived.add_many(enumerate(first))
-    lived.add_many(enumerate(second))
-    for row in gone:
-        lived.remove(row)
-    held = {
-        row: text
-        for row, text in (dict(enumerate(first)) | dict(enumerate(second))).items()
-        if row not in gone
-    }
+    lived, held = WordIndex(), dict[int, str]()
+    for row, text in [*enumerate(map(" ".join, first)), *enumerate(map(" ".join, second))]:
+        if row in held:
+            lived.remove(row, held[row])
+        lived.add_many([(row, text)])
+        held[row] = text
+    for row in gone & set(held):
+        lived.remove(row, held.pop(row))
     fresh = WordIndex()
-    fresh.add_many(held.items())
+    fresh.add_many(list(held.items()))
 
     assert len(lived) == len(fresh) == len(held)
-    assert all((row in lived) == (row in held) for row in range(12))
     np.testing.assert_array_equal(lived.scores(query, 12), fresh.scores(query, 12))
-    asked = frozenset(query)
-    assert lived.overlapping(asked, 0.5) == fresh.overlapping(asked, 0.5)
 
 
-@given(
-    ROWS,
-    st.frozensets(st.sampled_from([*VOCABULARY, "unseen"])),
-    st.sampled_from([0.3, 0.5, 0.75, 0.92, 1.0]),
-)
-def test_overlapping_finds_every_row_that_overlaps(
-    rows: list[list[str]], asked: frozenset[str], least: float
-) -> None:
-    index = WordIndex()
-    index.add_many(enumerate(rows))
-    expected = [
-        row
-        for row, held in enumerate(rows)
-        if asked and len(asked & set(held)) / len(asked | set(held)) >= least
-    ]
-    assert index.overlapping(asked, least) == expected
-
-
-def test_overlapping_among_many_rows_of_common_words() -> None:
-    texts = [f"count the lines of file number {number}" for number in range(500)]
-    index = built(*texts, "count the lines of file number")
-    assert index.overlapping(frozenset(words(texts[77])), 0.92) == [77]
-    assert index.overlapping(frozenset(words("the lines of file number count")), 0.85) == list(range(501))
+def test_a_store_that_grew_in_steps_and_lost_rows_equals_one_built_at_once() -> None:
+    texts = [f"run {number} of case {number % 97} in lot {number % 11}" for number in range(9000)]
+    lived = WordIndex()
+    for start in range(0, 9000, 1500):
+        lived.add_many(list(enumerate(texts))[start : start + 1500])
+        for row in range(start, start + 1500, 2):
+            lived.remove(row, texts[row])
+    fresh = WordIndex()
+    fresh.add_many([(row, texts[row]) for row in range(1, 9000, 2)])
+    for query in (["run", "1501"], ["case", "5"], ["lot", "7", "run"]):
+        np.testing.assert_array_equal(lived.scores(query, 9000), fresh.scores(query, 9000))
+    assert lived.scores(["1501"], 9000).nonzero()[0].tolist() == [1501]
+    assert not lived.scores(["1500"], 9000).any()
 
 
 def test_the_same_words_score_one_and_other_words_nothing() -> None:
@@ -147,10 +139,16 @@ def test_inflections_share_a_root_and_identifiers_do_not() -> None:
     assert index.scores(["compressing"], 1)[0] > 0
 
 
+def test_roots_longer_than_a_machine_word_are_told_apart() -> None:
+    index = built("commit 0123456789abcdef", "commit 0123456789abcdee", "commit 01234567")
+    assert index.scores(["0123456789abcdef"], 3).nonzero()[0].tolist() == [0]
+    assert index.scores(["01234567"], 3).nonzero()[0].tolist() == [2]
+
+
 def test_more_rows_asked_for_than_were_ever_held() -> None:
     index = WordIndex()
     assert index.scores(["zip"], 3).tolist() == [0.0, 0.0, 0.0]
-    index.add(1, ["zip"])
+    index.add_many([(1, "zip")])
     scores = index.scores(["zip"], 1000)
     assert scores.shape == (1000,)
     assert np.flatnonzero(scores).tolist() == [1]
@@ -158,32 +156,18 @@ def test_more_rows_asked_for_than_were_ever_held() -> None:
 
 def test_a_large_row_number_needs_no_rows_before_it() -> None:
     index = WordIndex()
-    index.add(5000, ["zip", "files"])
+    index.add_many([(5000, "zip files")])
     assert index.scores(["zip", "files"], 5001)[5000] == pytest.approx(1.0)
 
 
-def test_removing_what_is_not_there_changes_nothing() -> None:
-    index = built("zip files")
-    index.remove(7)
-    assert len(index) == 1
-    index.remove(0)
-    index.remove(0)
-    assert len(index) == 0
-    with pytest.raises(KeyError):
-        index.sequence(0)
-
-
-def test_sequences_keep_order_and_repeats() -> None:
-    index = built("copy a to b then b to a")
-    a, b = index.encode(["a", "b"])
-    copy, to, then = index.encode(["copy", "to", "then"])
-    assert list(index.sequence(0)) == [copy, a, to, b, then, b, to, a]
-
-
-def test_unseen_words_are_encoded_as_distinct_negative_numbers() -> None:
-    index = built("copy files")
-    encoded = index.encode(["move", "files", "away", "move"])
-    assert encoded == [-1, index.encode(["files"])[0], -2, -1]
+def test_scores_follow_a_change_after_they_were_asked() -> None:
+    index = built("zip files", "sort files")
+    alone = index.scores(["zip"], 4)[0]
+    index.add_many([(2, "zip folders"), (3, "zip")])
+    assert index.scores(["zip"], 4)[0] != alone
+    index.remove(3, "zip")
+    index.remove(2, "zip folders")
+    assert index.scores(["zip"], 4)[0] == alone
 
 
 @pytest.mark.parametrize("octave", range(20))
@@ -191,8 +175,3 @@ def test_rarity_steps_are_quarter_octaves(octave: int) -> None:
     assert rarity_step(2**octave) == 4 * octave
     assert rarity_step(2 ** (octave + 1) - 1) in range(4 * octave, 4 * octave + 4)
     assert rarity_step(0) == -4
-
-
-def test_code_is_indexed_by_the_distinct_words_of_its_head() -> None:
-    assert code_words("for row in rows: print(row.total)") == ["for", "row", "in", "rows", "print", "total"]
-    assert code_words("x" * CODE_CHARS + " tail") == ["x" * CODE_CHARS]

@@ -68,16 +68,29 @@ def relevance(dense: Floats | None, task_words: Floats, code_words: Floats, fusi
     none: there relevance is the lexical part alone. The cosine enters as an angle, 1 - 2 arccos(cos) / pi,
     which keeps near-identical tasks apart that the cosine itself pushes together under 1.
     """
-    alone = lexical_part(task_words, code_words, fusion) / np.float32(1.0 + fusion.bonus_total)
     if dense is None:
-        return alone
-    angle = 1.0 - np.arccos(np.clip(dense, 0.0, 1.0)) * (2.0 / pi)
-    fused = (angle + fusion.task_words * task_words + fusion.code_words * code_words) / fusion.fused_total
-    return np.where(np.isnan(fused), alone, fused).astype(np.float32)
+        return _alone(task_words, code_words, fusion)
+    # In place: in a large store each pass over all patterns costs as much as a part of the matrix.
+    fused = np.asarray(np.clip(dense, 0.0, 1.0), np.float32)
+    np.arccos(fused, out=fused)
+    fused *= -2.0 / pi
+    fused += 1.0
+    fused += fusion.task_words * task_words
+    fused += fusion.code_words * code_words
+    fused /= fusion.fused_total
+    absent = np.flatnonzero(np.isnan(fused))
+    if absent.size:
+        fused[absent] = _alone(task_words[absent], code_words[absent], fusion)
+    return fused
 
 
-def word_order(left: Sequence[int], right: Sequence[int]) -> float:
-    """Return how many pairs of neighbouring words two texts share, 0 to 1 (Dice), words given as numbers."""
+def _alone(task_words: Floats, code_words: Floats, fusion: Fusion) -> Floats:
+    """Return the relevance of patterns by their words alone."""
+    return lexical_part(task_words, code_words, fusion) / np.float32(1.0 + fusion.bonus_total)
+
+
+def word_order[T](left: Sequence[T], right: Sequence[T]) -> float:
+    """Return how many pairs of neighbouring words two texts share, 0 to 1 (Dice)."""
     ours, theirs = set(pairwise(left)), set(pairwise(right))
     if not ours and not theirs:
         return float(list(left) == list(right))

@@ -52,13 +52,14 @@ class JSONPatternStore:
         """Return patterns whose normalised task is `task`'s, then by overlap, then by score, newest first."""
         table, order = self._table, words(task)
         asked = frozenset(order)
-        rows = table.index.overlapping(asked, min_jaccard) if order else table.wordless()
+        rows = table.overlaps.candidates(asked, min_jaccard) if order else table.wordless()
         ranked = []
         for row in rows:
-            pattern = self._pattern(row)
-            said = words(pattern.task)
+            said = words(table.body(row).task)
             overlap = jaccard(asked, frozenset(said))
-            ranked.append(((said == order, overlap, pattern.success_score, pattern.key), pattern))
+            if overlap >= min_jaccard:
+                pattern = self._pattern(row)
+                ranked.append(((said == order, overlap, pattern.success_score, pattern.key), pattern))
         return [pattern for _, pattern in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 
     def list(self, filter: Filter, *, limit: int, offset: int) -> Page[Pattern]:

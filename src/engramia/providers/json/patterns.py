@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core import limits
-from engramia.core.bm25 import WordIndex, code_words
+from engramia.core.bm25 import CODE_CHARS, WordIndex
+from engramia.core.overlap import OverlapIndex
 from engramia.core.query import DecayPolicy
 from engramia.core.ranking import quality_factor
 from engramia.core.words import words
 from engramia.providers.json import codec
-from engramia.providers.json.lazy_index import LazyIndex
 from engramia.providers.json.rows import (
     CLASSIFICATIONS,
     KEY_PREFIX,
@@ -42,8 +42,11 @@ class PatternTable:
         self.model: str | None = None
         self.dense_count = 0
         self._free: list[int] = []
-        self._task_words = LazyIndex(lambda row: words(self.body(row).task))
-        self._code_words = LazyIndex(lambda row: code_words(self.body(row).code))
+        # The indexes are brought up to date when they are asked: writing does not wait for those that
+        # only reading needs, and opening for none.
+        self._task_words, self._due_task_words = WordIndex(), set[int]()
+        self._code_words, self._due_code_words = WordIndex(), set[int]()
+        self._overlaps, self._due_overlaps = OverlapIndex(), set[int]()
         self.handlers = {
             "add": self._add,
             "replace": self._replace,
@@ -66,14 +69,30 @@ class PatternTable:
         return body
 
     @property
-    def index(self) -> WordIndex:
+    def task_words(self) -> WordIndex:
         """The index of the words of the tasks, up to date."""
-        return self._task_words.index
+        if self._due_task_words:
+            self._task_words.add_many([(row, self.body(row).task) for row in sorted(self._due_task_words)])
+            self._due_task_words.clear()
+        return self._task_words
 
     @property
-    def code_index(self) -> WordIndex:
+    def code_words(self) -> WordIndex:
         """The index of the words of the codes, up to date."""
-        return self._code_words.index
+        if self._due_code_words:
+            self._code_words.add_many(
+                [(row, _indexed_code(self.body(row))) for row in sorted(self._due_code_words)]
+            )
+            self._due_code_words.clear()
+        return self._code_words
+
+    @property
+    def overlaps(self) -> OverlapIndex:
+        """The index of the tasks by how many words they share, up to date."""
+        while self._due_overlaps:
+            row = self._due_overlaps.pop()
+            self._overlaps.add(row, set(words(self.body(row).task)))
+        return self._overlaps
 
     def wordless(self) -> list[int]:
         """Return the rows whose task has no word at all; the index does not know them."""
@@ -131,8 +150,8 @@ class PatternTable:
     def _place(self, row: int, body: Body) -> None:
         self.rows[body.key] = row
         self.bodies[row] = body
-        self._task_words.put(row)
-        self._code_words.put(row)
+        for due in (self._due_task_words, self._due_code_words, self._due_overlaps):
+            due.add(row)
         self._tag(row, body)
 
     def _tag(self, row: int, body: Body) -> None:
@@ -180,8 +199,18 @@ class PatternTable:
 
     def _unplace(self, row: int, body: Body) -> None:
         """Take the row out of all that finds it by its body."""
-        self._task_words.remove(row)
-        self._code_words.remove(row)
+        if row in self._due_task_words:
+            self._due_task_words.remove(row)
+        else:
+            self._task_words.remove(row, body.task)
+        if row in self._due_code_words:
+            self._due_code_words.remove(row)
+        else:
+            self._code_words.remove(row, _indexed_code(body))
+        if row in self._due_overlaps:
+            self._due_overlaps.remove(row)
+        else:
+            self._overlaps.remove(row, set(words(body.task)))
         self._untag(row, body)
 
     def _known(self, events: Events) -> Iterator[tuple[int, Body, codec.Json]]:
@@ -276,6 +305,10 @@ def _body_of(record: codec.Json) -> Body:
         tuple(record["versions"]),
         tuple(record["observations"]),
     )
+
+
+def _indexed_code(body: Body) -> str:
+    return body.code[:CODE_CHARS]
 
 
 def _text_bytes(body: Body) -> int:

@@ -120,8 +120,8 @@ class _Recall:
         self._words = words(search.task)
         self._vector = _usable_vector(table, search)
         size = table.columns.size
-        self._task_words = table.index.scores(self._words, size)
-        self._code_words = table.code_index.scores(self._words, size)
+        self._task_words = table.task_words.scores(self._words, size)
+        self._code_words = table.code_words.scores(self._words, size)
         self.crowd = 0.0
         self._scores = self._approximate(size)
         self._candidates = int(np.count_nonzero(self._scores > -1.0))
@@ -148,8 +148,11 @@ class _Recall:
 
     def one_per_group(self, rows: Sequence[int]) -> Iterator[int]:
         """Yield of `rows`, best first, those whose task repeats no earlier one."""
-        index = self._table.index
-        return one_per_group((row, frozenset(index.sequence(row))) for row in rows)
+        numbers: dict[str, int] = {}
+        return one_per_group(
+            (row, {numbers.setdefault(word, len(numbers)) for word in words(self._table.body(row).task)})
+            for row in rows
+        )
 
     def _approximate(self, size: int) -> Numbers:
         """Return every row's score, -1 for those that no match can be."""
@@ -224,9 +227,9 @@ class _Recall:
         return _joined(first, rest)
 
     def _bonus(self, row: int, *, dense: bool) -> float:
-        index, search = self._table.index, self._search
-        order = word_order(index.encode(self._words), index.sequence(row))
-        agrees = not differences(search.task, self._table.body(row).task)
+        search, task = self._search, self._table.body(row).task
+        order = word_order(self._words, words(task))
+        agrees = not differences(search.task, task)
         return head_bonus(order, agrees=agrees, dense=dense, fusion=search.fusion)
 
 

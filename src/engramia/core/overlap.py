@@ -1,0 +1,68 @@
+"""Which texts share most of their words with another: what finds near-identical tasks."""
+
+from array import array
+from collections.abc import Collection
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core.roots import distinct
+
+_ROUNDING = 1e-9
+_FEW = 32
+
+
+class OverlapIndex:
+    """Rows of words, found by how many they share. Rows are dense integers that the caller assigns.
+
+    Adding a row is a few microseconds whatever the index holds: this is on the path of every write.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, array[int]] = {}
+        self._sizes = array("I")
+        """By row: how many distinct words it has."""
+
+    def add(self, row: int, words: Collection[str]) -> None:
+        """Hold the distinct words of a row that is not held."""
+        if row >= len(self._sizes):
+            self._sizes.extend([0] * (row + 1 - len(self._sizes)))
+        self._sizes[row] = len(words)
+        for word in words:
+            rows = self._rows.get(word)
+            if rows is None:
+                rows = self._rows[word] = array("I")
+            rows.append(row)
+
+    def remove(self, row: int, words: Collection[str]) -> None:
+        """Forget a row that holds these distinct words."""
+        for word in words:
+            rows = self._rows[word]
+            rows.pop(int(np.flatnonzero(np.frombuffer(rows, np.uint32) == row)[0]))
+            if not rows:
+                del self._rows[word]
+
+    def candidates(self, words: frozenset[str], min_jaccard: float) -> list[int]:
+        """Return, ascending, all rows that overlap `words` by Jaccard >= `min_jaccard` (over 0), and others.
+
+        Such a row has at least ceil(min_jaccard x |words|) of the words, so that it has one of the rarest few
+        (prefix filtering: Chaudhuri et al. 2006).
+        """
+        size = len(words)
+        needed = ceil(min_jaccard * size - _ROUNDING)
+        postings = sorted((self._rows[word] for word in words if word in self._rows), key=len)
+        if not words or len(postings) < needed:
+            return []
+        rows = _joined(postings[: len(postings) - needed + 1])
+        sizes = np.frombuffer(self._sizes, np.uint32)[rows]
+        rows = rows[(sizes >= min_jaccard * size - _ROUNDING) & (sizes * min_jaccard <= size + _ROUNDING)]
+        if rows.size > _FEW:
+            shared = np.bincount(_joined(postings))
+            rows = rows[shared[rows] >= needed]
+        found: list[int] = distinct(rows).tolist()
+        return found
+
+
+def _joined(postings: list["array[int]"]) -> NDArray[np.uint32]:
+    return np.concatenate([np.frombuffer(posting, np.uint32) for posting in postings])

@@ -1,0 +1,99 @@
+"""Postings: which rows hold a root. One large array, and what came since in small ones."""
+
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core.roots import Numbers, Pairs, paired
+
+_LEAST_LATE = 1 << 14
+_LATE_SHARE = 4
+"""Late entries are merged when they are more than a fourth of the others: a row is merged a few times."""
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+def split(pairs: Pairs) -> tuple[Numbers, Numbers]:
+    """Return the two numbers that `paired` made one of."""
+    return (pairs >> np.uint64(32)).astype(np.uint32), (pairs & _LOW).astype(np.uint32)
+
+
+class Postings:
+    """Root number -> rows, and how many."""
+
+    def __init__(self) -> None:
+        self._members: Numbers = np.zeros(0, np.uint32)
+        # By number: where its rows (ascending) stand among the members, and how many they are.
+        self._starts = np.zeros(0, np.int64)
+        self._lengths = np.zeros(0, np.int64)
+        self._late: dict[int, array[int]] = {}
+        self._late_size = 0
+        self._counts = np.zeros(0, np.int64)
+
+    def counts(self, numbers: Numbers) -> NDArray[np.int64]:
+        """Return how many rows hold each root."""
+        return self._counts[numbers]
+
+    def rows(self, number: int) -> Numbers:
+        """Return the rows that hold a root, in no order."""
+        late = self._late.get(number)
+        if number >= len(self._starts):
+            return np.array(late, np.uint32) if late else np.zeros(0, np.uint32)
+        start = self._starts[number]
+        early = self._members[start : start + self._lengths[number]]
+        return np.concatenate((early, np.array(late, np.uint32))) if late else early
+
+    def reserve(self, roots: int) -> None:
+        """Make room for so many roots."""
+        if roots > len(self._counts):
+            self._counts = np.concatenate((self._counts, np.zeros(roots, np.int64)))
+
+    def add(self, pairs: Pairs) -> None:
+        """Add (root, row) pairs, ascending, none of them held, of roots that there is room for."""
+        numbers, rows = split(pairs)
+        np.add.at(self._counts, numbers, 1)
+        if self._late_size + len(rows) > max(_LEAST_LATE, len(self._members) // _LATE_SHARE):
+            self._merge(pairs)
+            return
+        for number, row in zip(numbers.tolist(), rows.tolist(), strict=True):
+            late = self._late.get(number)
+            if late is None:
+                late = self._late[number] = array("I")
+            late.append(row)
+        self._late_size += len(rows)
+
+    def remove(self, number: int, row: int) -> None:
+        """Take away a pair that is held."""
+        self._counts[number] -= 1
+        late = self._late.get(number)
+        if late is not None and row in late:
+            late.remove(row)
+            self._late_size -= 1
+            return
+        start, end = int(self._starts[number]), int(self._starts[number] + self._lengths[number])
+        at = start + int(np.searchsorted(self._members[start:end], np.uint32(row)))
+        self._members[at : end - 1] = self._members[at + 1 : end]
+        self._lengths[number] -= 1
+
+    def _merge(self, pairs: Pairs) -> None:
+        late_numbers = np.repeat(
+            np.fromiter(self._late, np.uint32, len(self._late)), [len(late) for late in self._late.values()]
+        )
+        late_rows = [np.array(late, np.uint32) for late in self._late.values()]
+        late_pairs = np.sort(paired(late_numbers, np.concatenate(late_rows))) if late_rows else pairs[:0]
+        parts = [part for part in (self._early(), late_pairs, pairs) if part.size]
+        merged = parts[0]
+        if len(parts) > 1:
+            merged = np.concatenate(parts)
+            merged.sort(kind="stable")  # of sorted parts: one merge
+        numbers, self._members = split(merged)
+        self._lengths = np.bincount(numbers, minlength=len(self._counts))
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        self._late, self._late_size = {}, 0
+
+    def _early(self) -> Pairs:
+        """Return the pairs that the large array holds; those removed have left gaps behind each posting."""
+        places = np.repeat(self._starts - np.cumsum(self._lengths) + self._lengths, self._lengths)
+        places += np.arange(len(places))
+        numbers = np.repeat(np.arange(len(self._lengths), dtype=np.uint32), self._lengths)
+        return paired(numbers, self._members[places])
