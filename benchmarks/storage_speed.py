@@ -24,6 +24,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +40,7 @@ from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _DIMENSION = 384
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_SETTLE = 20
-_REPEATS = 150
+_SETTLE, _REPEATS, _TURN = 20, 220, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +127,18 @@ def fill(scope: JSONScopedStorage, corpus: Corpus, size: int) -> int:
 
 
 def learning(scope: JSONScopedStorage, corpus: Corpus, size: int, raw: Path) -> dict[str, Any]:
-    """Time learning and, turn by turn, append + fdatasync of as many bytes."""
+    """Time learning and, ten by ten in turn, append + fdatasync of as many bytes."""
+    runs = [(corpus.record(10**7 + size + turn), vector(10**7 + turn)) for turn in range(_REPEATS)]
+    before = scope.describe()["bytes"]
+    for record, made in runs[:_SETTLE]:
+        learn(scope, record, made)
+    line = b"x" * ((scope.describe()["bytes"] - before) // _SETTLE)
     learned, appended = [], []
     descriptor = os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for turn in range(_SETTLE + _REPEATS):
-        record, made = corpus.record(10**7 + size + turn), vector(10**7 + turn)
-        before = scope.describe()["bytes"]
-        learned.append(timed(lambda: learn(scope, record, made)))  # noqa: B023 - called at once
-        line = b"x" * (scope.describe()["bytes"] - before)
-        appended.append(timed(lambda: append(descriptor, line)))  # noqa: B023
+    for some in batched(runs[_SETTLE:], _TURN):
+        learned += [timed(partial(learn, scope, record, made)) for record, made in some]
+        appended += [timed(partial(append, descriptor, line)) for _ in some]
     os.close(descriptor)
-    learned, appended = learned[_SETTLE:], appended[_SETTLE:]
     times, _ = compared(learned, appended)
     return {"learn": spread(learned), "append_and_fdatasync": spread(appended), "learn_by_append": times}
 
@@ -154,21 +156,27 @@ def learn(scope: JSONScopedStorage, record: PatternRecord, made: NDArray[np.floa
 
 
 def recalling(scope: JSONScopedStorage, corpus: Corpus, size: int) -> dict[str, Any]:
-    """Time recalls of the best 5, and the bare pass over the matrix that each contains."""
+    """Time recalls of the best 5 and, ten by ten in turn, the bare pass that each contains."""
     matrix = np.stack([vector(number % 1000) for number in range(size)])
+    searches = [search_for(corpus, turn, size) for turn in range(_REPEATS)]
+    for search in searches[:_SETTLE]:
+        recall(scope, search)
     whole, bare = [], []
-    fusion = calibration_for("all-MiniLM-L6-v2").fusion
-    for turn in range(_SETTLE + _REPEATS):
-        wanted = turn * 97 % size
-        query = vector(wanted) * np.float32(0.8) + vector(10**8 + turn) * np.float32(0.6)
-        query /= np.linalg.norm(query)
-        task = " ".join(corpus.record(wanted).pattern.task.split()[:10])
-        search = Search(task, query, _NOW, fusion, min_similarity=0.2, limit=5)
-        whole.append(timed(lambda: recall(scope, search)))  # noqa: B023 - called at once
-        bare.append(timed(lambda: matrix @ query))  # noqa: B023
-    whole, bare = whole[_SETTLE:], bare[_SETTLE:]
+    for some in batched(searches[_SETTLE:], _TURN):
+        whole += [timed(partial(recall, scope, search)) for search in some]
+        bare += [timed(partial(matrix.dot, search.vector)) for search in some]
     _, beside = compared(whole, bare)
     return {"recall": spread(whole), "bare_pass": spread(bare), "recall_beside_pass_ms": beside}
+
+
+def search_for(corpus: Corpus, turn: int, size: int) -> Search:
+    """Return a recall that asks for a stored task in some of its words, by a vector near its own."""
+    wanted = turn * 97 % size
+    query = vector(wanted) * np.float32(0.8) + vector(10**8 + turn) * np.float32(0.6)
+    task = " ".join(corpus.record(wanted).pattern.task.split()[:10])
+    fusion = calibration_for("all-MiniLM-L6-v2").fusion
+    query /= np.linalg.norm(query)
+    return Search(task, query, _NOW, fusion, min_similarity=0.2, limit=5)
 
 
 def recall(scope: JSONScopedStorage, search: Search) -> None:
