@@ -158,6 +158,8 @@ def stored(data_path: Path) -> int:
 
 
 def test_ctrl_c_in_an_import_keeps_what_is_done(data_path: Path) -> None:
+    # A shell's background job ignores the signal, and its children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = subprocess.Popen(
         [*COMMAND, "import", "-", "--json"],
         stdin=subprocess.PIPE,

@@ -19,16 +19,20 @@ def asking(session: Session, operation: str, *, whom: str | None = None) -> "Ite
     `whom` is what the spinner says is asked, by default the model. Raises `ProviderNotConfiguredError` with
     the settings that would make one.
     """
-    with session.memory(asks=True) as memory:
+    with session.memory() as memory:
         llm = _configured(session, memory.llm, operation)
         with session.terminal.waiting(f"Asking {whom or llm.model}"):
             yield memory
 
 
 def _configured(session: Session, llm: "LLM | None", operation: str) -> "LLM":
+    from engramia.bootstrap import choose_llm
+    from engramia.core.llm import UnconfiguredLLM
+
+    if isinstance(llm, UnconfiguredLLM):
+        raise ProviderNotConfiguredError(llm.why)
     if llm is not None:
         return llm
-    from engramia.bootstrap import choose_llm
 
     raise ProviderNotConfiguredError(
         f"`engramia {operation}` asks a language model, and none is configured "

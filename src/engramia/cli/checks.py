@@ -15,7 +15,8 @@ from engramia.bootstrap import choose_embeddings, choose_llm, embeddings_from, l
 from engramia.cli.exit_codes import ExitCode, verdict
 from engramia.cli.session import Session
 from engramia.cli.terminal import counted
-from engramia.errors import EngramiaError, ProviderError, StorageCorruptError
+from engramia.core.llm import UnconfiguredLLM
+from engramia.errors import EngramiaError, StorageCorruptError
 from engramia.settings import LLMProvider
 
 if TYPE_CHECKING:
@@ -217,11 +218,10 @@ def _language_model(settings: "Settings") -> Check:
     if choice.kind is LLMProvider.NONE:
         remedy = "evaluate, compose and evolve need one: set OPENAI_API_KEY or ANTHROPIC_API_KEY."
         return Check(name, Status.OK, detail, remedy)
-    try:
-        llm = llm_from(settings)
-    except ProviderError as error:
+    llm = llm_from(settings)
+    if isinstance(llm, UnconfiguredLLM):
         remedy = f"Set {choice.kind.value.upper()}_API_KEY, or ENGRAMIA_LLM_PROVIDER=none."
-        return Check(name, Status.FAIL, f"{detail}. {error}", remedy, fails)
+        return Check(name, Status.FAIL, f"{detail}. {llm.why}", remedy, fails)
     if importlib.util.find_spec(choice.kind.value) is None:
         remedy = f'pip install "engramia[{choice.kind.value}]"'
         return Check(

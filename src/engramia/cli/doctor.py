@@ -109,13 +109,12 @@ def embedding_facts(session: Session) -> dict[str, Any]:
 def language_model_facts(session: Session) -> dict[str, Any]:
     """Return which language model is chosen, why, where it answers, and whether there is a key for it."""
     from engramia.bootstrap import choose_llm, llm_from
-    from engramia.errors import ProviderError
+    from engramia.core.llm import UnconfiguredLLM
     from engramia.settings import LLMProvider
 
     settings, choice = session.settings, choose_llm(session.settings)
-    try:
-        llm = llm_from(settings)
-    except ProviderError:  # The check of the model says what is wrong with it.
+    llm = llm_from(settings)
+    if isinstance(llm, UnconfiguredLLM):  # The check of the model says what is wrong with it.
         llm = None
     key, url = {
         LLMProvider.OPENAI: (settings.openai_api_key, settings.openai_base_url),

@@ -46,28 +46,18 @@ class Session:
         """The settings in force: options over environment over defaults; `ValidationError` for a bad one."""
         return settings_from(self._overrides())
 
-    def memory(self, *, asks: bool = False) -> "Memory":
-        """Open the memory of this scope; use it as a context manager.
-
-        Only one that `asks` has a language model: nothing else should fail because its key is missing.
-        """
+    def memory(self) -> "Memory":
+        """Open the memory of this scope; use it as a context manager."""
         _log_to_stderr(self.settings.log_level)
-        settings = self.settings if asks else _without_llm(self.settings)
         if self.open_memory is not None:
-            return self.open_memory(settings)
+            return self.open_memory(self.settings)
         from engramia.bootstrap import Memory
 
-        return Memory(settings=settings)
+        return Memory(settings=self.settings)
 
     def _overrides(self) -> dict[str, Any]:
         options = {"data_path": self.data_path, "tenant": self.tenant, "project": self.project}
         return {name: value for name, value in options.items() if value is not None}
-
-
-def _without_llm(settings: "Settings") -> "Settings":
-    from engramia.settings import LLMProvider
-
-    return settings.model_copy(update={"llm_provider": LLMProvider.NONE})
 
 
 def _log_to_stderr(level: str) -> None:
