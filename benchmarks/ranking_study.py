@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import baselines, datasets, measures
-from engramia.core.bm25 import CODE_CHARS, WordIndex
 from engramia.core.ranking import Fusion, head_bonus, lexical_part, relevance, word_order
 from engramia.core.similarity.differences import differences
+from engramia.core.word_index import CODE_CHARS, WordIndex
 from engramia.core.words import words
 from engramia.providers import LocalEmbeddings
 

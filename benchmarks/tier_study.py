@@ -17,15 +17,12 @@ import numpy as np
 from benchmarks import datasets, measures
 from benchmarks.arms import embed
 from engramia.core.embedding import Embeddings
-from engramia.core.model import ReuseTier
 from engramia.core.similarity import (
-    CROWD_RANK,
     DOCUMENTED,
     MINILM,
     WORDS,
     Thresholds,
     agreement,
-    discord,
     reuse_tier,
 )
 from engramia.providers import LocalEmbeddings
@@ -90,7 +87,6 @@ def main() -> int:
         _show(name, [(pair.truth, pair.tier(thresholds)) for pair in rows])
     _show("chosen without the family", _chosen_elsewhere(pairs, _fold))
     _show("chosen without the source", _chosen_elsewhere(pairs, lambda pair: pair.source))
-    _show_absent(embeddings)
     return 0
 
 
@@ -137,28 +133,6 @@ def _show(name: str, verdicts: Verdicts) -> None:
     classes = measures.classification(verdicts)
     duplicate = classes["duplicate"]
     print(f"{name:34}{measures.macro_f1(classes):8.3f}{duplicate.precision:16.3f}{duplicate.recall:13.3f}")
-
-
-def _show_absent(embeddings: Embeddings) -> None:
-    data = next(found for found in datasets.recall_sets() if found.name == "spider_sql_recall")
-    tasks = [row["task"] for row in data.stored]
-    matrix = embed(embeddings, tasks)
-    absent = [query for query in data.queries if query["tier_truth"] == "absent"]
-    vectors = embed(embeddings, [query["task"] for query in absent])
-    print(f"\n{len(absent)} queries that nothing stored answers, called duplicate or adapt:")
-    for name, crowded in (("best pair alone", False), ("with its crowd", True)):
-        called = sum(
-            _best(query["task"], tasks, matrix @ vector, crowded=crowded) is not ReuseTier.FRESH
-            for query, vector in zip(absent, vectors, strict=True)
-        )
-        print(f"  {name:18}{called:3} ({called / len(absent):.1%})")
-
-
-def _best(query: str, tasks: Sequence[str], cosines: np.ndarray, *, crowded: bool) -> ReuseTier:
-    order = np.argsort(-cosines)
-    crowd = float(cosines[order[CROWD_RANK - 1]]) if crowded else 0.0
-    best = max(order[:20], key=lambda row: cosines[row] - discord(query, tasks[row]))
-    return reuse_tier(float(cosines[best]), query, tasks[best], MINILM, crowd=crowd)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 
 from engramia.core.model import Classification, Source
 from engramia.core.ports import ScopedStorage
-from engramia.core.query import Filter, Hit, Page, Search
+from engramia.core.query import Filter, Hit, Page, Search, SearchPage
 from engramia.core.ranking import Fusion
 from engramia.errors import EmbeddingModelMismatchError
 from tests.contract.samples import NOW, at_cosine, dense, key, record, search, unit
@@ -20,7 +20,7 @@ def keys(page: Page[Hit]) -> list[str]:
     return [hit.pattern.key for hit in page]
 
 
-def ask(scope: ScopedStorage, question: Search) -> Page[Hit]:
+def ask(scope: ScopedStorage, question: Search) -> SearchPage:
     with scope.reading() as stores:
         return stores.patterns.search(question)
 
@@ -213,3 +213,32 @@ def test_asking_changes_nothing(scope: ScopedStorage) -> None:
     first = ask(scope, search(vector=QUERY))
     assert ask(scope, search(vector=QUERY)) == first
     assert [hit.pattern.reuse_count for hit in first] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"limit": 1}, {"offset": 3}, {"min_similarity": 0.95}, {"filter": Filter(min_score=11)}]
+)
+def test_the_crowd_is_the_fourth_nearest_of_all_however_one_asks(
+    scope: ScopedStorage, options: dict[str, object]
+) -> None:
+    fill(scope, [0.9, 0.1, 0.7, 0.8, 0.5, 0.6])
+    page = ask(scope, search(vector=QUERY, fusion=COSINE_ONLY, deduplicate=False, **options))  # type: ignore[arg-type]  # by name
+    assert page.crowd == pytest.approx(0.6, abs=1e-5)
+
+
+def test_fewer_than_four_are_no_crowd(scope: ScopedStorage) -> None:
+    fill(scope, [0.9, 0.8, 0.7])
+    assert ask(scope, search(vector=QUERY)).crowd == 0.0
+
+
+@pytest.mark.parametrize("limit", [1, 5])
+@pytest.mark.parametrize("deduplicate", [True, False])
+def test_the_lead_is_over_the_next_group(scope: ScopedStorage, *, limit: int, deduplicate: bool) -> None:
+    with scope.writing() as stores:
+        stores.patterns.add(dense(1, "sort the long list fast"), at_cosine(0.9))
+        stores.patterns.add(dense(2, "sort the long list fast"), at_cosine(0.89))
+        stores.patterns.add(dense(3, "draw a circle"), at_cosine(0.5))
+    page = ask(scope, search(vector=QUERY, fusion=COSINE_ONLY, limit=limit, deduplicate=deduplicate))
+    everything = ask(scope, search(vector=QUERY, fusion=COSINE_ONLY, limit=5, deduplicate=False))
+    first, _, other = everything.items
+    assert page.lead == pytest.approx(first.relevance - other.relevance)

@@ -138,21 +138,6 @@ def _exact(task: Features) -> frozenset[str]:
     return task.numbers | task.codes | task.literals
 
 
-def discord(left: str, right: str) -> float:
-    """Return what speaks against one task answering the other, 0 to 0.25, to be taken off their relevance.
-
-    0.15 for a difference that matters, and up to 0.1 for words that have no twin.
-    """
-    ours, theirs = features(left), features(right)
-    differing = 0.15 if _differ(left, right, ours, theirs) else 0.0
-    return differing + _WORDING_DISCORD[align(ours, theirs).wording]
-
-
-_WORDING_DISCORD = MappingProxyType(
-    {Wording.SAME: 0.0, Wording.EXTENDED: 0.05, Wording.CHANGED: 0.08, Wording.EXCHANGED: 0.10}
-)
-
-
 def near_identical(left: str, right: str) -> bool:
     """Whether two tasks are one task for learning: near the same words, nothing that matters differing."""
     if left == right:

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core import limits
-from engramia.core.bm25 import CODE_CHARS, WordIndex
 from engramia.core.overlap import OverlapIndex
 from engramia.core.query import DecayPolicy
 from engramia.core.ranking import quality_factor
+from engramia.core.word_index import CODE_CHARS, WordIndex
 from engramia.core.words import words
 from engramia.providers.json import codec
 from engramia.providers.json.rows import (

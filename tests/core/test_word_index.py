@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engramia.core.bm25 import WordIndex, rarity_step
 from engramia.core.roots import root
+from engramia.core.word_index import WordIndex, rarity_step
 from engramia.core.words import words
 
 VOCABULARY = [
