@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engramia.core.roots import root
+from engramia.core.roots import GRAMMAR, root
 from engramia.core.word_index import WordIndex, rarity_step
 from engramia.core.words import words
 
@@ -43,7 +43,7 @@ def by_hand(rows: dict[int, Sequence[str]], query: Sequence[str], size: int) -> 
         frequency = sum(name in held for held in roots.values())
         step = floor(4 * log2(frequency)) if frequency else -4
         rarity = 1 + 4 * log2(len(rows) + 1) - step
-        kind = 8 if not name.isalpha() else 1 if name == "of" else 4
+        kind = 8 if not name.isalpha() else 1 if name in GRAMMAR else 4
         return rarity**2 * kind
 
     def norm(names: set[str]) -> float:

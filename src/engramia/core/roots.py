@@ -13,7 +13,7 @@ from engramia.core.words import words
 ROOT_LETTERS = 5
 
 _NUMBER_WEIGHT, _WORD_WEIGHT, _GRAMMAR_WEIGHT = 8, 4, 1
-_GRAMMAR = frozenset(
+GRAMMAR = frozenset(
     """
     a an and are as at be by for from has have i if in is it its me my of on or our so such that the their
     then there these this those to was were what when where which who will with you your
@@ -47,7 +47,7 @@ def kind_weight(name: str) -> int:
     if not name.isalpha():
         # Numbers, dates, identifiers with a digit are a task's parameters: to differ in them is to differ.
         return _NUMBER_WEIGHT
-    return _GRAMMAR_WEIGHT if name in _GRAMMAR else _WORD_WEIGHT
+    return _GRAMMAR_WEIGHT if name in GRAMMAR else _WORD_WEIGHT
 
 
 def distinct[T: (np.uint32, np.uint64)](values: NDArray[T]) -> NDArray[T]:
