@@ -1,10 +1,12 @@
-"""`Memory`: everything an agent asks of its memory, one call each."""
+"""`Memory`: everything an agent asks of its memory, one call each.
+
+What asks a language model is loaded when it is first used: learning and recall start without it.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engramia.core import limits, validation
-from engramia.core.evolution import Evolution
 from engramia.core.failures import FailureCluster
 from engramia.core.model import (
     Classification,
@@ -18,24 +20,16 @@ from engramia.core.model import (
     Recall,
     Source,
 )
-from engramia.core.pipeline import Pipeline
 from engramia.core.query import Filter, Page
-from engramia.core.scoring import Evaluation
-from engramia.memory import (
-    compose,
-    evaluate,
-    evolve,
-    feedback,
-    learn,
-    patterns,
-    recall,
-    stats,
-    transfer,
-    upkeep,
-)
+from engramia.memory import feedback, learn, patterns, recall, stats, transfer, upkeep
 from engramia.memory.engine import Engine
-from engramia.memory.jury import Jury
 from engramia.memory.upkeep import Progress
+
+if TYPE_CHECKING:
+    from engramia.core.evolution import Evolution
+    from engramia.core.pipeline import Pipeline
+    from engramia.core.scoring import Evaluation
+    from engramia.memory.jury import Jury
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -133,8 +127,8 @@ class Memory:
         *,
         num_evals: int = limits.EVALS_DEFAULT,
         pattern_key: str | None = None,
-        jury: Jury | None = None,
-    ) -> Evaluation:
+        jury: "Jury | None" = None,
+    ) -> "Evaluation":
         """Ask `num_evals` (1 to 10) judges at once how good `code` is for `task`: median, variance, feedback.
 
         `pattern_key` names a pattern that gets the median as an observation. `jury` puts judges of one's own
@@ -144,6 +138,8 @@ class Memory:
         `ProviderOutputError` if fewer than half of the judges gave a valid answer, and the other
         `ProviderError`s if that was not the answers' fault; then nothing is stored.
         """
+        from engramia.memory import evaluate
+
         assignment = evaluate.check_assignment(
             self._engine,
             task=task,
@@ -155,23 +151,27 @@ class Memory:
         )
         return evaluate.evaluate(self._engine, assignment)
 
-    def compose(self, task: str) -> Pipeline:
+    def compose(self, task: str) -> "Pipeline":
         """Split `task` into 2 to 4 stages with the best stored pattern for each, and check their contract.
 
         What breaks the contract is told in `contract_errors`. An answer of the model that cannot be used
         leaves the task as one stage; other `ProviderError`s are raised.
         """
+        from engramia.memory import compose
+
         return compose.compose(self._engine, compose.check_task(self._engine, task))
 
     def evolve_prompt(
         self, role: str, current_prompt: str, *, num_issues: int = limits.ISSUES_DEFAULT
-    ) -> Evolution:
+    ) -> "Evolution":
         """Improve the prompt of the agent in `role` by the `num_issues` (1 to 20) most pressing issues.
 
         Only a candidate that keeps the prompt's instructions and copies nothing out of the feedback is
         accepted; else the prompt comes back as it is, with the reason. Secrets in an accepted prompt are
         redacted. Raises `ProviderOutputError` if the answer holds no candidate, and other `ProviderError`s.
         """
+        from engramia.memory import evolve
+
         commission = evolve.check_commission(role=role, current_prompt=current_prompt, num_issues=num_issues)
         return evolve.evolve(self._engine, commission)
 
