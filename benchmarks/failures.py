@@ -35,14 +35,13 @@ def _score(
 
 
 def _by_overlap(texts: list[str]) -> dict[str, str]:
-    """Join each text to the first leader that it overlaps by more than the feedback threshold."""
-    leaders: list[tuple[str, frozenset[str]]] = []
-    clusters = {}
-    for text in texts:
-        mine = frozenset(words(text))
-        leader = next((name for name, its in leaders if jaccard(mine, its) > limits.FEEDBACK_JACCARD), None)
-        if leader is None:
-            leader = text
-            leaders.append((text, mine))
-        clusters[text] = leader
+    """Join all texts that a chain of overlaps above the feedback threshold connects (single link)."""
+    cut = {text: frozenset(words(text)) for text in texts}
+    clusters: dict[str, str] = {}
+    for text in cut:
+        near = {
+            clusters[other] for other in clusters if jaccard(cut[text], cut[other]) > limits.FEEDBACK_JACCARD
+        }
+        clusters[text] = text
+        clusters |= {other: text for other, leader in clusters.items() if leader in near}
     return clusters
