@@ -38,9 +38,11 @@ def _by_overlap(texts: list[str]) -> dict[str, str]:
     """Join all texts that a chain of overlaps above the feedback threshold connects (single link)."""
     cut = {text: frozenset(words(text)) for text in texts}
     clusters: dict[str, str] = {}
-    for text in cut:
+    for text, mine in cut.items():
         near = {
-            clusters[other] for other in clusters if jaccard(cut[text], cut[other]) > limits.FEEDBACK_JACCARD
+            leader
+            for other, leader in clusters.items()
+            if jaccard(mine, cut[other]) > limits.FEEDBACK_JACCARD
         }
         clusters[text] = text
         clusters |= {other: text for other, leader in clusters.items() if leader in near}
