@@ -14,6 +14,8 @@ from tests.cli.conftest import Cli
 from tests.cli.test_processes import on_a_terminal
 from tests.providers.llm_server import CHAT, chat, llm_server
 
+pytestmark = pytest.mark.slow  # real processes
+
 TASK = "Merge the lists of members and report the totals"
 MERGE = "Merge two CSV files by their id column"
 PROMPT = "You write Python code. Always add type hints. Say in one line what you did."

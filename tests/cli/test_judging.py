@@ -16,6 +16,8 @@ from tests.cli.conftest import Cli
 from tests.providers.llm_server import CHAT, chat, llm_server
 from tests.providers.openai_server import OpenAIServer, Request, failure
 
+pytestmark = pytest.mark.slow  # real processes
+
 TASK = ("evaluate", "--task", "Report the mean of each column")
 CODE = "def mean(rows):\n    return sum(rows) / len(rows)\n"
 WORK = (*TASK, "--code", CODE)

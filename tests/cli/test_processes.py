@@ -12,11 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engramia.bootstrap import Memory
 from engramia.cli import INSTALL
 from engramia.cli.exit_codes import ExitCode
 from engramia.settings import Settings
 from tests.cli.conftest import COMMAND, Cli, process_environment
+
+pytestmark = pytest.mark.slow  # real processes
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
 WITHOUT_TYPER = """

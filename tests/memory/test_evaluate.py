@@ -34,6 +34,8 @@ from engramia.testing import Said, ScriptedLLM
 from tests.core.test_fence import ATTEMPTS
 from tests.memory.conftest import AskingMemory
 
+pytestmark = pytest.mark.slow  # many hundreds of cases
+
 TASK = "Parse a CSV file and report the mean of each column"
 CODE = "import csv\n\ndef mean(rows):\n    return sum(rows) / len(rows)\n"
 

@@ -36,6 +36,8 @@ from tests.providers.llm_server import (
 )
 from tests.providers.openai_server import OpenAIServer, Reply, cut_off, dripping, raw, slow
 
+pytestmark = pytest.mark.slow  # real sockets and deadlines
+
 SCHEMA = {
     "type": "object",
     "properties": {"score": {"type": "number"}, "why": {"type": "string"}},

@@ -24,6 +24,8 @@ from engramia.providers.local.weights import (
     installed_weights,
 )
 
+pytestmark = pytest.mark.slow  # real sockets and deadlines
+
 
 class Files(SimpleHTTPRequestHandler):
     """Serves the official files, and counts."""

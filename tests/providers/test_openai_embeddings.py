@@ -33,6 +33,8 @@ from tests.providers.openai_server import (
     vector_of,
 )
 
+pytestmark = pytest.mark.slow  # real sockets and deadlines
+
 KEY = "sk-of-a-test"
 QUICK = Patience(seconds=10, attempts=3, backoff=0.01)
 ONCE = Patience(seconds=10, attempts=1)

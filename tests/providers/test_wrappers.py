@@ -22,6 +22,8 @@ from engramia.testing import Said, ScriptedLLM
 from tests.providers.llm_server import USUAL, VENDORS, Vendor, llm_server
 from tests.providers.openai_server import slow
 
+pytestmark = pytest.mark.slow  # real sockets and deadlines
+
 
 def question(number: int = 0) -> Question:
     return Question("verdict", "Judge.", str(number), {})

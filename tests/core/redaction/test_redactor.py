@@ -14,6 +14,8 @@ from tests.core.redaction.innocent_corpus import innocent
 from tests.core.redaction.secrets_corpus import SECRETS
 from tests.core.redaction.values import Values
 
+pytestmark = pytest.mark.slow  # many hundreds of cases
+
 REDACTOR = Redactor()
 TOKEN = Values(3).fill("ghp_{github}")
 
