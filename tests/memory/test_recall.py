@@ -2,14 +2,20 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from engramia import Memory, ReuseTier, ValidationError
-from engramia.errors import EmbeddingModelMismatchError, ProviderUnreachableError
+from engramia.core.model import Scope
+from engramia.core.ports import ScopedStorage, Storage, Stores
+from engramia.errors import EmbeddingModelMismatchError, ProviderUnreachableError, StorageFullError
+from engramia.providers import JSONStorage
 from engramia.testing import FrozenClock, HashEmbeddings
 from tests.conftest import MakeMemory
 
@@ -298,6 +304,40 @@ def test_another_model_is_refused_until_reindexed(make_memory: MakeMemory) -> No
         other.learn(task="Another task", code="b", eval_score=9)
     assert other.reindex() == 1
     assert other.recall("Resize an image")[0].similarity == pytest.approx(1.0, abs=1e-5)
+
+
+class FullDisk:
+    """A storage whose disk takes no more writes."""
+
+    def __init__(self, inner: JSONStorage) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def scoped(self, scope: Scope) -> "FullScope":
+        return FullScope(self._inner.scoped(scope))
+
+
+class FullScope:
+    def __init__(self, inner: ScopedStorage) -> None:
+        self.reading = inner.reading
+        self.erase = inner.erase
+
+    def writing(self, *, durable: bool = True) -> AbstractContextManager[Stores]:
+        raise StorageFullError(f"no space left (durable={durable})")
+
+
+def test_recall_answers_when_its_counts_cannot_be_written(
+    make_memory: MakeMemory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = make_memory().learn(task="Resize an image", code="a", eval_score=9).pattern_key
+    full = cast("Storage", FullDisk(JSONStorage(tmp_path / "data")))
+    with Memory(embeddings=HashEmbeddings(), storage=full) as memory:
+        assert memory.recall("Resize an image")[0].pattern_key == key
+        assert "no space left" in caplog.text
+        with pytest.raises(StorageFullError):
+            memory.learn(task="Another task", code="b", eval_score=9)
 
 
 def test_no_text_goes_to_a_model_that_the_store_was_not_filled_by(make_memory: MakeMemory) -> None:

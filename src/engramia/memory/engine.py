@@ -52,7 +52,7 @@ class Embedder:
             vectors = self.embeddings.embed(texts)
         except ProviderError as error:
             self._rest_until = self.clock.now() + REST_AFTER_FAILURE
-            self._reason = f"the embedding model {self.embeddings.model} is down: {error}"
+            self._reason = f"the embedding model {self.embeddings.model} is down: {str(error).rstrip('.')}"
             _log.warning("Answering from words alone: %s", self._reason)
             return None
         self._rest_until = self._reason = None

@@ -1,5 +1,6 @@
 """Recall: find the patterns that fit a task, and say how far each can be trusted."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,10 +17,14 @@ from engramia.core.model import (
 )
 from engramia.core.query import Filter, Hit, Search, SearchPage
 from engramia.core.similarity import agreement, differences, reuse_tier
+from engramia.errors import StorageError
 from engramia.memory.engine import Engine, check_model, embed_one
 from engramia.memory.upkeep import fill_some
 
+_log = logging.getLogger("engramia.memory")
+
 _REUSED = (ReuseTier.DUPLICATE, ReuseTier.ADAPT)
+NO_ANSWER = "the embedding model did not answer"
 NO_VECTOR_YET = "some of these patterns still wait for their vectors"
 
 
@@ -74,10 +79,8 @@ def recall(engine: Engine, query: Query) -> Recall:
         _match(engine, search, page, place, explain=query.explain) for place in range(len(page.items))
     )
     if not query.readonly:
-        _account(engine, matches, first_page=query.offset == 0)
-        if waiting:
-            fill_some(engine)
-    reason = engine.embedder.reason if search.vector is None else _partly(page.items)
+        _settle(engine, matches, first_page=query.offset == 0, waiting=waiting > 0)
+    reason = (engine.embedder.reason or NO_ANSWER) if search.vector is None else _partly(page.items)
     return Recall(matches, page.has_more, page.next_offset, degraded=reason is not None, reason=reason)
 
 
@@ -136,6 +139,16 @@ def _explain(search: Search, hit: Hit) -> Explanation:
 
 def _partly(hits: Sequence[Hit]) -> str | None:
     return None if all(hit.dense for hit in hits) else NO_VECTOR_YET
+
+
+def _settle(engine: Engine, matches: Sequence[Match], *, first_page: bool, waiting: bool) -> None:
+    """Do the writing that a recall brings about; if the store cannot be written, only the counts are lost."""
+    try:
+        _account(engine, matches, first_page=first_page)
+        if waiting:
+            fill_some(engine)
+    except StorageError as error:
+        _log.warning("A recall was answered but not counted: %s", error)
 
 
 def _account(engine: Engine, matches: Sequence[Match], *, first_page: bool) -> None:
