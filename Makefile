@@ -18,12 +18,16 @@ help:  ## list the targets
 setup: .venv/.synced  ## make the environment in .venv (every other target does it by itself)
 
 .venv/.synced: pyproject.toml uv.lock scripts/uv.sh
-	@sh scripts/uv.sh sync --frozen --extra local --extra openai --extra anthropic --extra cli
+	@sh scripts/uv.sh sync --frozen --extra local --extra openai --extra anthropic --extra cli --extra api --extra postgres --extra mcp --extra langchain
 	@touch $@
 
 .PHONY: demo
 demo: .venv/.synced  ## learn real agent runs and recall them for tasks worded differently
 	@.venv/bin/engramia demo $(ARGS)
+
+.PHONY: serve
+serve: .venv/.synced  ## run the HTTP service on this machine
+	@.venv/bin/engramia serve $(ARGS)
 
 .PHONY: lint
 lint: .venv/.synced  ## style, types, import directions, dependencies

@@ -4,7 +4,7 @@ import importlib.util
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from pydantic import SecretStr
 from ulid import ULID
@@ -12,7 +12,7 @@ from ulid import ULID
 from engramia.core.embedding import Embeddings
 from engramia.core.llm import LLM, Panel, UnconfiguredLLM
 from engramia.core.model import Scope
-from engramia.core.ports import Clock, Redactor, Storage
+from engramia.core.ports import Clock, Redactor, ScopedStorage, Storage
 from engramia.core.redaction import Redactor as SecretRedactor
 from engramia.errors import ProviderNotConfiguredError, StorageError
 from engramia.memory import facade
@@ -37,6 +37,89 @@ class NoRedaction:
         return text
 
 
+class Watch(Protocol):
+    """Puts wrappers around adapters that measure and trace them."""
+
+    def storage(self, storage: Storage, backend: str) -> Storage:
+        """Return `storage`, watched."""
+        ...
+
+    def embeddings(self, embeddings: Embeddings, provider: str) -> Embeddings:
+        """Return `embeddings`, watched."""
+        ...
+
+    def model(self, llm: LLM) -> LLM:
+        """Return `llm` with every call watched that is really made."""
+        ...
+
+    def llm(self, llm: LLM) -> LLM:
+        """Return `llm` watched as its askers see it, waiting in line included."""
+        ...
+
+
+class Unwatched:
+    """Leaves adapters as they are."""
+
+    def storage(self, storage: Storage, backend: str) -> Storage:  # noqa: ARG002 - the protocol's form
+        return storage
+
+    def embeddings(self, embeddings: Embeddings, provider: str) -> Embeddings:  # noqa: ARG002 - see above
+        return embeddings
+
+    def model(self, llm: LLM) -> LLM:
+        return llm
+
+    def llm(self, llm: LLM) -> LLM:
+        return llm
+
+
+class Adapters:
+    """The adapters that the memories of all scopes share: storage, models, redaction, clock.
+
+    What is not given comes from the settings (`ENGRAMIA_*`). `embeddings=None` asks for words alone,
+    `llm=None` for no language model.
+    """
+
+    def __init__(  # noqa: PLR0913 - one keyword for each adapter
+        self,
+        settings: Settings,
+        *,
+        llm: LLM | Literal["default"] | None = "default",
+        embeddings: Embeddings | Literal["default"] | None = "default",
+        storage: Storage | None = None,
+        redactor: Redactor | None = None,
+        clock: Clock | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        watch = watch or Unwatched()
+        self.storage = watch.storage(storage or storage_from(settings), settings.storage.value)
+        model = embeddings_from(settings) if embeddings == "default" else embeddings
+        self.embeddings = model and watch.embeddings(model, choose_embeddings(settings).kind)
+        asked = llm_from(settings, watch) if llm == "default" else bounded(llm, settings, watch)
+        self._made = asked if isinstance(asked, Pooled) and asked is not llm else None
+        self.llm = asked and watch.llm(asked)
+        self.redactor = redactor or redactor_from(settings)
+        self.clock = clock or SystemClock()
+        self._embedder = Embedder(self.embeddings, self.clock)
+
+    def engine(self, scope: Scope, storage: ScopedStorage | None = None) -> Engine:
+        """Return the parts of a scope's memory, over `storage` in place of the scope's own if given."""
+        return Engine(
+            storage=storage or self.storage.scoped(scope),
+            embedder=self._embedder,
+            redactor=self.redactor,
+            clock=self.clock,
+            new_key=new_pattern_key,
+            llm=self.llm,
+        )
+
+    def close(self) -> None:
+        """Release the storage, also one that was passed in, and the language model that was made here."""
+        if self._made is not None:
+            self._made.close()
+        self.storage.close()
+
+
 class Memory(facade.Memory):
     """The memory of one scope, with adapters of one's own or the defaults of the environment.
 
@@ -58,27 +141,29 @@ class Memory(facade.Memory):
     ) -> None:
         settings = settings or Settings()
         self.scope = scope or Scope(settings.tenant, settings.project)
-        self.storage = storage or storage_from(settings)
-        self.embeddings = embeddings_from(settings) if embeddings == "default" else embeddings
-        self.llm = llm_from(settings) if llm == "default" else bounded(llm, settings)
-        self._made = self.llm if isinstance(self.llm, Pooled) and self.llm is not llm else None
-        clock = clock or SystemClock()
-        super().__init__(
-            Engine(
-                storage=self.storage.scoped(self.scope),
-                embedder=Embedder(self.embeddings, clock),
-                redactor=redactor or redactor_from(settings),
-                clock=clock,
-                new_key=new_pattern_key,
-                llm=self.llm,
-            )
+        self._adapters = Adapters(
+            settings, llm=llm, embeddings=embeddings, storage=storage, redactor=redactor, clock=clock
         )
+        super().__init__(self._adapters.engine(self.scope))
+
+    @property
+    def storage(self) -> Storage:
+        """All scopes of the storage."""
+        return self._adapters.storage
+
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """The embedding model; None where words alone are compared."""
+        return self._adapters.embeddings
+
+    @property
+    def llm(self) -> LLM | None:
+        """The language model, its calls bounded; None for none."""
+        return self._adapters.llm
 
     def close(self) -> None:
         """Release the storage, also one that was passed in, and the language model that was made here."""
-        if self._made is not None:
-            self._made.close()
-        self.storage.close()
+        self._adapters.close()
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +175,11 @@ class Memory(facade.Memory):
 def new_pattern_key(now: datetime) -> str:
     """Return a fresh pattern key: keys made later sort later, to the millisecond."""
     return f"patterns/{str(ULID.from_datetime(now)).lower()}"
+
+
+def new_job_id(now: datetime) -> str:
+    """Return a fresh job id; ids made later sort later, to the millisecond."""
+    return f"job_{str(ULID.from_datetime(now)).lower()}"
 
 
 def storage_from(settings: Settings) -> Storage:
@@ -165,7 +255,7 @@ def choose_llm(settings: Settings) -> LLMChoice:
     return LLMChoice(LLMProvider.NONE, "neither OPENAI_API_KEY nor ANTHROPIC_API_KEY is set")
 
 
-def llm_from(settings: Settings) -> LLM | None:
+def llm_from(settings: Settings, watch: Watch | None = None) -> LLM | None:
     """Return the language model that the settings name, with its calls bounded; None for none.
 
     One that is named and cannot be made (no key, its extra not installed) says so when it is asked: learning
@@ -176,22 +266,23 @@ def llm_from(settings: Settings) -> LLM | None:
             case LLMProvider.NONE:
                 return None
             case LLMProvider.OPENAI:
-                return pooled(_openai_llm(settings), settings)
+                return pooled(_openai_llm(settings), settings, watch)
             case LLMProvider.ANTHROPIC:
-                return pooled(_anthropic_llm(settings), settings)
+                return pooled(_anthropic_llm(settings), settings, watch)
     except ProviderNotConfiguredError as error:
         return UnconfiguredLLM(str(error))
 
 
-def bounded(llm: LLM | None, settings: Settings) -> LLM | None:
+def bounded(llm: LLM | None, settings: Settings, watch: Watch | None = None) -> LLM | None:
     """Return `llm`, its calls bounded unless it takes several at once by itself; None for None."""
-    return llm if llm is None or isinstance(llm, Panel) else pooled(llm, settings)
+    return llm if llm is None or isinstance(llm, Panel) else pooled(llm, settings, watch)
 
 
-def pooled(llm: LLM, settings: Settings) -> Pooled:
+def pooled(llm: LLM, settings: Settings, watch: Watch | None = None) -> Pooled:
     """Return `llm` with its calls bounded as the settings say."""
     # Twice as many may wait as run: the last in the line has two rounds before it, and then its own.
-    return Pooled(llm, settings.llm_concurrency, seconds=3 * settings.llm_timeout)
+    watched = (watch or Unwatched()).model(llm)
+    return Pooled(watched, settings.llm_concurrency, seconds=3 * settings.llm_timeout)
 
 
 def redactor_from(settings: Settings) -> Redactor:

@@ -2,9 +2,20 @@
 
 EngramiaError
 ├── ValidationError            the caller's input is wrong; names the field and the limit
-├── NotFoundError              the thing named does not exist in this scope
+├── BadRequestError            the request cannot be read at all
+│   ├── PayloadTooLargeError   it is larger than the limit
+│   └── UnsupportedMediaTypeError  it is encoded in a way that is not read here
+├── AuthenticationError        nobody knows who is calling
 ├── AuthorizationError         the caller may not do this
+├── NotFoundError              the thing named does not exist in this scope
+├── GoneError                  it existed and does no more
+├── ConflictError              the thing is in a state that does not allow this
+├── PaymentRequiredError       the subscription is past due
 ├── QuotaExceededError         the plan's limit is reached
+├── RateLimitedError           too many requests in a minute
+├── DatabaseRequiredError      this needs Postgres, and the storage is JSON
+├── UnavailableError           a part of the service is briefly down
+│   └── MaintenanceError       the operator has closed the service for a while
 ├── StorageError               the store could not do what was asked
 │   ├── StorageFullError       no space left; nothing of the write was kept
 │   ├── StorageCorruptError    bytes on disk are not what was written
@@ -20,9 +31,22 @@ EngramiaError
     └── ProviderOutputError    the answer could not be used
 """
 
+from collections.abc import Mapping
+
 
 class EngramiaError(Exception):
-    """Base of everything Engramia raises on purpose."""
+    """Base of everything Engramia raises on purpose.
+
+    `code` is a snake_case name where a client would branch on more than the class; `facts` are flat values
+    that go with the sentence.
+    """
+
+    def __init__(
+        self, *args: object, code: str | None = None, facts: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(*args)
+        self.code = code
+        self.facts = dict(facts or {})
 
 
 class ValidationError(EngramiaError):
@@ -33,16 +57,73 @@ class ValidationError(EngramiaError):
         self.field = field
 
 
-class NotFoundError(EngramiaError):
-    """The thing named does not exist in this scope."""
+class BadRequestError(EngramiaError):
+    """The request cannot be read at all: no field of it is to blame."""
+
+
+class PayloadTooLargeError(BadRequestError):
+    """The request is larger than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Request body too large. Maximum allowed: {limit} bytes.")
+        self.limit = limit
+
+
+class UnsupportedMediaTypeError(BadRequestError):
+    """The request is encoded in a way that is not read here."""
+
+
+class AuthenticationError(EngramiaError):
+    """Nobody knows who is calling, or they cannot prove it."""
 
 
 class AuthorizationError(EngramiaError):
     """The caller may not do this."""
 
 
+class NotFoundError(EngramiaError):
+    """The thing named does not exist in this scope."""
+
+
+class GoneError(EngramiaError):
+    """The thing named existed and does no more."""
+
+
+class ConflictError(EngramiaError):
+    """The thing is in a state that does not allow this; `code` says which."""
+
+
+class PaymentRequiredError(EngramiaError):
+    """The subscription is past due."""
+
+
 class QuotaExceededError(EngramiaError):
-    """The plan's limit is reached."""
+    """The plan's limit is reached; `facts` are metric, current, limit and reset_date where they are known."""
+
+
+class RateLimitedError(EngramiaError):
+    """More than `limit` requests in a minute; the next one passes after `retry_after` seconds."""
+
+    def __init__(self, limit: int, retry_after: float) -> None:
+        super().__init__(f"Rate limit exceeded. Max {limit} requests per minute.")
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class DatabaseRequiredError(EngramiaError):
+    """What was asked for needs Postgres, and the storage is JSON."""
+
+
+class UnavailableError(EngramiaError):
+    """A part of the service is briefly down; asking again after `retry_after` seconds may help."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class MaintenanceError(UnavailableError):
+    """The operator has closed the service for a while."""
 
 
 class StorageError(EngramiaError):

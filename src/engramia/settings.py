@@ -1,10 +1,15 @@
-"""Every setting, read from the environment here and nowhere else."""
+"""Every setting, read from the environment here and nowhere else: a class a concern, `Settings` is them all.
+
+The docstring of each class is its heading in docs/settings.md, which is generated from this file.
+"""
 
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class StorageKind(StrEnum):
@@ -22,17 +27,49 @@ class LLMProvider(StrEnum):
     NONE = "none"
 
 
-class Settings(BaseSettings):
-    """The environment as this release understands it; an empty variable counts as unset."""
+class AuthMode(StrEnum):
+    """How the service finds out who is calling."""
+
+    AUTO = "auto"
+    ENV = "env"
+    DB = "db"
+    DEV = "dev"
+    OIDC = "oidc"
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+type _Listed[T] = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
+"""Several values in one variable, separated by commas."""
+
+
+class _Group(BaseSettings):
+    """Settings of one concern; an empty variable counts as unset."""
 
     model_config = SettingsConfigDict(
         env_prefix="ENGRAMIA_", env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True
     )
 
+
+class StorageSettings(_Group):
+    """Storage."""
+
     storage: StorageKind = Field(StorageKind.JSON, description="Storage backend.")
     data_path: Path = Field(Path("./engramia_data"), description="Root folder of the JSON storage.")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL connection string; needed where the storage is postgres."
+    )
     tenant: str = Field("default", description="Tenant that the library and the CLI work in.")
     project: str = Field("default", description="Project that the library and the CLI work in.")
+    redaction: bool = Field(
+        True, description="Redact secrets and personal data. Disable in development only."
+    )
+
+
+class EmbeddingSettings(_Group):
+    """Embeddings."""
 
     local_embeddings: str | None = Field(
         None, description="Any non-empty value: embed locally, even if an OpenAI key is set."
@@ -55,6 +92,11 @@ class Settings(BaseSettings):
     embedding_timeout: float = Field(
         30.0, gt=0, le=600, description="Deadline in seconds for one call of an embedding vendor."
     )
+
+
+class LLMSettings(_Group):
+    """Language models."""
+
     llm_provider: LLMProvider | None = Field(
         None, description="Vendor of the language model; by default the one whose key is set, OpenAI first."
     )
@@ -70,11 +112,6 @@ class Settings(BaseSettings):
     llm_concurrency: int = Field(
         10, ge=1, le=256, description="Calls of the language model at once; twice as many may wait."
     )
-    redaction: bool = Field(
-        True, description="Redact secrets and personal data. Disable in development only."
-    )
-    log_level: str = Field("WARNING", description="Least level that is logged.")
-
     openai_api_key: SecretStr | None = Field(
         None, validation_alias="OPENAI_API_KEY", description="OpenAI key."
     )
@@ -89,3 +126,107 @@ class Settings(BaseSettings):
         validation_alias="ANTHROPIC_BASE_URL",
         description="Address of an Anthropic-compatible server.",
     )
+
+
+class ServerSettings(_Group):
+    """The server."""
+
+    host: str = Field("127.0.0.1", description="Address that the server listens on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port that the server listens on; 0 for any.")
+    maintenance: bool = Field(
+        False, description="Maintenance mode: 503 on everything but health, version and metrics."
+    )
+    shutdown_timeout: float = Field(
+        30.0, gt=0, le=600, description="Seconds that running requests and jobs have to finish at the end."
+    )
+
+
+class AuthSettings(_Group):
+    """Authentication."""
+
+    auth_mode: AuthMode = Field(
+        AuthMode.AUTO,
+        description="How callers are told apart; auto: db if a database is set, else env.",
+    )
+    api_keys: _Listed[SecretStr] = Field((), description="Comma-separated static API keys of the env mode.")
+    env_auth_role: Literal["owner", "admin", "editor", "reader"] = Field(
+        "owner", description="Role of requests with a static API key."
+    )
+    allow_no_auth: bool = Field(
+        False, description="Serve everyone without authentication; refused outside local environments."
+    )
+    environment: str | None = Field(
+        None,
+        description="Label of the deployment; unset, local, dev, development and test count as local.",
+    )
+    bootstrap_token: SecretStr | None = Field(
+        None, min_length=32, description="Token of POST /v1/keys/bootstrap, at least 32 characters."
+    )
+
+
+class EdgeSettings(_Group):
+    """Limits and networking."""
+
+    cors_origins: _Listed[str] = Field((), description="Comma-separated CORS origins; unset: CORS is off.")
+    trusted_proxies: _Listed[IPv4Network | IPv6Network] = Field(
+        (), description="Comma-separated CIDRs of proxies whose X-Forwarded-For counts."
+    )
+    rate_limit_default: int = Field(
+        60, ge=1, le=1_000_000, description="Requests a minute on standard endpoints together, per client IP."
+    )
+    rate_limit_expensive: int = Field(
+        10, ge=1, le=1_000_000, description="Requests a minute on LLM endpoints together, per client IP."
+    )
+    rate_limit_per_key: int = Field(
+        120, ge=1, le=1_000_000, description="Requests a minute on all paths together, per API key."
+    )
+    max_body_size: int = Field(1 << 20, ge=1024, le=1 << 30, description="Largest request body in bytes.")
+    max_import_body_size: int = Field(
+        64 << 20, ge=1024, le=1 << 30, description="Largest request body of POST /v1/import in bytes."
+    )
+
+
+class JobSettings(_Group):
+    """Async jobs."""
+
+    job_poll_interval: float = Field(
+        2.0, gt=0, le=3_600, description="Seconds between two looks of a worker for new jobs."
+    )
+    job_max_concurrent: int = Field(3, ge=1, le=64, description="Jobs that one worker runs at once.")
+    job_timeout: float = Field(900.0, gt=0, le=86_400, description="Deadline in seconds of one job.")
+    job_worker: bool = Field(
+        True, description="Whether the server process runs jobs itself; false where `engramia worker` does."
+    )
+
+
+class ObservabilitySettings(_Group):
+    """Observability."""
+
+    log_level: str | None = Field(
+        None, description="Least level that is logged (CLI: WARNING, server: INFO)."
+    )
+    json_logs: bool = Field(False, description="Log one JSON object a line.")
+    telemetry: bool = Field(False, description="OpenTelemetry tracing.")
+    otel_endpoint: str = Field("http://localhost:4317", description="OTLP gRPC endpoint of the collector.")
+    metrics: bool = Field(False, description="Prometheus metrics at /metrics.")
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token that /metrics asks for; unset: it is open."
+    )
+    metrics_path: Path | None = Field(
+        None, description="Folder in which several server processes on one machine add up their metrics."
+    )
+    git_commit: str | None = Field(None, description="Commit of the build, for /v1/version.")
+    build_time: str | None = Field(None, description="Time of the build, for /v1/version.")
+
+
+class Settings(
+    StorageSettings,
+    EmbeddingSettings,
+    LLMSettings,
+    ServerSettings,
+    AuthSettings,
+    EdgeSettings,
+    JobSettings,
+    ObservabilitySettings,
+):
+    """The environment as this release understands it."""

@@ -137,9 +137,14 @@ class Stopping(Memory):
         self._error = error
 
     def import_data(
-        self, records: Iterable[object], *, overwrite: bool = False, progress: Progress = ignored
+        self,
+        records: Iterable[object],
+        *,
+        overwrite: bool = False,
+        progress: Progress = ignored,
+        whole: bool = False,
     ) -> ImportResult:
-        del records, overwrite
+        del records, overwrite, whole
         progress(3, 3)
         raise self._error
 

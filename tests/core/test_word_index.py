@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engramia.core.roots import GRAMMAR, root
+from engramia.core.roots import GRAMMAR, Roots, root
 from engramia.core.word_index import WordIndex, rarity_step
 from engramia.core.words import words
 
@@ -175,3 +175,32 @@ def test_rarity_steps_are_quarter_octaves(octave: int) -> None:
     assert rarity_step(2**octave) == 4 * octave
     assert rarity_step(2 ** (octave + 1) - 1) in range(4 * octave, 4 * octave + 4)
     assert rarity_step(0) == -4
+
+
+def test_indexes_that_share_roots_score_as_if_alone() -> None:
+    texts = [(0, "sort rows by name"), (1, "merge files 12"), (2, "sort files")]
+    codes = [(0, "rows.sort()"), (1, "cat a b"), (2, "zebra")]
+    roots = Roots()
+    tasks, code = WordIndex(roots), WordIndex(roots)
+    tasks.add_many(texts)
+    code.add_many(codes)
+    tasks.add_many([(3, "late words of its own 99")])
+    for shared, held in ((tasks, [*texts, (3, "late words of its own 99")]), (code, codes)):
+        alone = WordIndex()
+        alone.add_many(held)
+        for query in ("sort rows", "zebra 99", "files unseen", ""):
+            np.testing.assert_array_equal(shared.scores(query.split(), 4), alone.scores(query.split(), 4))
+
+
+def test_pairs_make_an_equal_index() -> None:
+    index = WordIndex()
+    index.add_many([(row, f"alpha{row % 5} beta {row} gamma") for row in range(3000)])
+    for row in range(0, 3000, 7):
+        index.remove(row, f"alpha{row % 5} beta {row} gamma")
+    index.add_many([(4000, "alpha2 delta")])
+    held = np.array([row for row in range(3000) if row % 7] + [4000], np.uint32)
+    again = WordIndex(index._roots)
+    again.add_pairs(held, index.pairs())
+    assert len(again) == len(index) == len(held)
+    for query in ("alpha2 beta", "gamma 77", "delta"):
+        np.testing.assert_array_equal(again.scores(query.split(), 4001), index.scores(query.split(), 4001))

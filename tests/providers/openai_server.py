@@ -64,6 +64,11 @@ def openai_server() -> Iterator[OpenAIServer]:
             with suppress(BrokenPipeError, ConnectionResetError):
                 state.reply(request)(self, request)
 
+        def do_GET(self) -> None:
+            request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, {})
+            with suppress(BrokenPipeError, ConnectionResetError):
+                state.reply(request)(self, request)
+
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing: the tests look at `requests`."""
 

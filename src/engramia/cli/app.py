@@ -11,10 +11,12 @@ from engramia.cli import (
     composing,
     demo,
     doctor,
+    jobs,
     judging,
     juries,
     knowledge,
     patterns,
+    serving,
     setup,
     speed,
     transfer,
@@ -77,7 +79,21 @@ def global_options(
     )
 
 
-for family in (setup, patterns, judging, composing, juries, knowledge, transfer, upkeep, doctor, demo, speed):
+for family in (
+    setup,
+    serving,
+    patterns,
+    judging,
+    composing,
+    juries,
+    knowledge,
+    transfer,
+    upkeep,
+    jobs,
+    doctor,
+    demo,
+    speed,
+):
     family.register(app)
 
 

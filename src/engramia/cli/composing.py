@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from engramia.cli import documents
 from engramia.cli.asking import asking
 from engramia.cli.command import command
 from engramia.cli.reading import given_once
 from engramia.cli.session import Session
-from engramia.core import limits
+from engramia.core import documents, limits
 
 
 def compose(

@@ -7,10 +7,10 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from engramia.cli.documents import clusters_document, explanation_document
 from engramia.cli.rehearsal import Answer, Rehearsal
 from engramia.cli.tables import TIERS, code_view, differing, shortened, table
 from engramia.cli.terminal import plain
+from engramia.core.documents import clusters_document, explanation_document
 from engramia.core.model import ReuseTier
 
 CODE_LINES = 12

@@ -31,12 +31,19 @@ PACKAGES = (
 def doctor(session: Session) -> ExitCode:
     """Say what is in force, and what is wrong.
 
-    Shows storage, models, versions and settings. Needs no network and changes nothing. Exit
+    Shows storage, models, the service, versions and settings. Needs no network and changes nothing. Exit
     code 0 if nothing fails, 4 for storage, 5 for the model.
     """
-    from engramia.cli.checks import Status, run_checks
+    from engramia.cli.checks import run_checks
+    from engramia.cli.service_checks import service_checks
 
-    checks = run_checks(session)
+    return report(session, [*run_checks(session), *service_checks(session.settings, needed=False)])
+
+
+def report(session: Session, checks: "list[Check]") -> ExitCode:
+    """Show what is in force and what the checks found; return the exit code that they come to."""
+    from engramia.cli.checks import Status
+
     failed = [check for check in checks if check.status is Status.FAIL]
     document = {
         "ok": not failed,
@@ -165,6 +172,8 @@ def _origin(session: Session, name: str) -> str:
 
 def _shown(value: object) -> object:
     """Return a setting's value as JSON knows it; secrets are masked by their own type."""
+    if isinstance(value, tuple):
+        return ", ".join(str(one) for one in value) or None
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 

@@ -5,6 +5,7 @@ from enum import IntEnum
 
 from engramia.errors import (
     AuthorizationError,
+    ConflictError,
     EmbeddingModelMismatchError,
     EngramiaError,
     NotFoundError,
@@ -43,11 +44,11 @@ MEANINGS = {
     ExitCode.OK: "done (a recall that finds nothing is done, too)",
     ExitCode.UNEXPECTED: "unexpected failure: a bug, or a part that is not installed",
     ExitCode.USAGE: "wrong usage, or input outside the limits",
-    ExitCode.NOT_FOUND: "the pattern named does not exist, or recall --code found none",
+    ExitCode.NOT_FOUND: "the pattern or job named does not exist, or recall --code found none",
     ExitCode.STORAGE: "storage error",
     ExitCode.PROVIDER: "embedding model, language model or vendor error",
     ExitCode.PARTLY: "done in part: some records or lines were skipped, or a reindex stopped early",
-    ExitCode.NOT_ALLOWED: "refused: permission or quota",
+    ExitCode.NOT_ALLOWED: "refused: permission, quota, or a state that does not allow it",
     ExitCode.INTERRUPTED: "interrupted; what was done is kept",
     ExitCode.BROKEN_PIPE: "the reader of the output went away",
 }
@@ -65,9 +66,12 @@ class Verdict:
 _VERDICTS: dict[type[BaseException], Verdict] = {
     ValidationError: Verdict("validation_error", ExitCode.USAGE),
     NotFoundError: Verdict(
-        "not_found", ExitCode.NOT_FOUND, "`engramia list` shows the keys of this project."
+        "not_found",
+        ExitCode.NOT_FOUND,
+        "`engramia list` and `engramia jobs list` show what there is.",
     ),
     AuthorizationError: Verdict("forbidden", ExitCode.NOT_ALLOWED),
+    ConflictError: Verdict("conflict", ExitCode.NOT_ALLOWED),
     QuotaExceededError: Verdict("quota_exceeded", ExitCode.NOT_ALLOWED),
     StorageFullError: Verdict(
         "storage_full", ExitCode.STORAGE, "Free some space, then run the command again."

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engramia.cli import documents
 from engramia.cli.asking import asking
 from engramia.cli.command import command
 from engramia.cli.juries import read_weights
@@ -14,7 +13,7 @@ from engramia.cli.patterns import full_key
 from engramia.cli.reading import given_at_most_once, given_once
 from engramia.cli.session import Session
 from engramia.cli.terminal import counted
-from engramia.core import limits
+from engramia.core import documents, limits
 from engramia.errors import ValidationError
 
 if TYPE_CHECKING:

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from engramia.cli import documents
 from engramia.cli.command import command
 from engramia.cli.patterns import Key, Offset, full_key, say_next
 from engramia.cli.session import Session
-from engramia.core import limits
+from engramia.core import documents, limits
 
 
 def register_skills(

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from engramia.cli import documents
 from engramia.cli.command import command
 from engramia.cli.exit_codes import ExitCode
 from engramia.cli.reading import given_at_most_once, given_once
 from engramia.cli.session import Session
 from engramia.cli.terminal import counted
-from engramia.core import limits
+from engramia.core import documents, limits
 from engramia.core.model import Classification, LearnResult, OnDuplicate, Recall, ReuseTier, Source
 from engramia.errors import ValidationError
 

@@ -23,6 +23,8 @@ class Session:
     data_path: Path | None = None
     tenant: str | None = None
     project: str | None = None
+    host: str | None = None
+    port: int | None = None
     json: bool = False
     traceback: bool = False
     open_memory: "Callable[[Settings], Memory] | None" = field(default=None, repr=False)
@@ -48,7 +50,7 @@ class Session:
 
     def memory(self) -> "Memory":
         """Open the memory of this scope; use it as a context manager."""
-        _log_to_stderr(self.settings.log_level)
+        _log_to_stderr(self.settings.log_level or "WARNING")
         if self.open_memory is not None:
             return self.open_memory(self.settings)
         from engramia.bootstrap import Memory
@@ -56,7 +58,8 @@ class Session:
         return Memory(settings=self.settings)
 
     def _overrides(self) -> dict[str, Any]:
-        options = {"data_path": self.data_path, "tenant": self.tenant, "project": self.project}
+        names = ("data_path", "tenant", "project", "host", "port")
+        options = {name: getattr(self, name) for name in names}
         return {name: value for name, value in options.items() if value is not None}
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from engramia.cli import documents
 from engramia.cli.command import command
 from engramia.cli.session import Session
 from engramia.cli.terminal import counted
+from engramia.core import documents
 from engramia.errors import StorageError
 
 if TYPE_CHECKING:

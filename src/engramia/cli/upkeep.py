@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from engramia.cli import documents
 from engramia.cli.command import command, fail
 from engramia.cli.exit_codes import ExitCode
 from engramia.cli.session import Session
 from engramia.cli.terminal import counted
+from engramia.core import documents
 from engramia.errors import ProviderError, ProviderNotConfiguredError
 
 

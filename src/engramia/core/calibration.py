@@ -1,6 +1,7 @@
 """What was measured of each embedding model: how its cosines translate into tiers, relevance and silence."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 from engramia.core.ranking import Fusion
@@ -25,6 +26,7 @@ class Calibration:
     """For patterns and recalls without a vector, on the agreement of the words."""
 
 
+@lru_cache(maxsize=64)
 def calibration_for(model: str | None) -> Calibration:
     """Return the calibration of an embedding model; the documented thresholds for one never measured."""
     name = (model or "").casefold()

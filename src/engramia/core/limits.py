@@ -64,3 +64,12 @@ ISSUES_DEFAULT = 5
 ISSUES_MAX = 20
 CHANGES_MAX = 20
 CHANGE_MAX_CHARS = 500
+
+JOB_LEASE_SECONDS = 30
+JOB_HEARTBEAT_SECONDS = 10
+JOB_EXPIRES_HOURS = 24
+"""A job that nobody took up for so long after it was due is not run any more."""
+JOBS_KEPT_DAYS = 7
+JOBS_KEPT = 1_000
+"""Finished jobs that a scope keeps."""
+JOBS_LIST_LIMIT_MAX = 100

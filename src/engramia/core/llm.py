@@ -57,6 +57,25 @@ class Panel(LLM, Protocol):
         ...
 
 
+@runtime_checkable
+class Probed(LLM, Protocol):
+    """An LLM that can tell whether it would answer without being paid for an answer."""
+
+    def probe(self) -> bool:
+        """Return once the vendor has said that it knows the key and the model; False if nobody can be asked.
+
+        Raises the `ProviderError` that says what is wrong, within a few seconds.
+        """
+        ...
+
+
+def probe(llm: LLM) -> bool:
+    """Probe `llm` if it can be; False if it cannot."""
+    # By name: a wrapper that hands through whatever it does not know is no `Probed` by its class.
+    ask = getattr(llm, "probe", None)
+    return ask is not None and bool(ask())
+
+
 @dataclass(frozen=True, slots=True)
 class UnconfiguredLLM:
     """Stands where a model was asked for that could not be made, so that what needs none goes on."""
@@ -66,5 +85,9 @@ class UnconfiguredLLM:
     model: str = "none"
 
     def ask(self, question: Question) -> object:  # noqa: ARG002 - the port's
+        """Raise `ProviderNotConfiguredError` with the reason."""
+        raise ProviderNotConfiguredError(self.why)
+
+    def probe(self) -> bool:
         """Raise `ProviderNotConfiguredError` with the reason."""
         raise ProviderNotConfiguredError(self.why)

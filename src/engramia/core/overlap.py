@@ -7,10 +7,10 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from engramia.core.roots import distinct
-
 _ROUNDING = 1e-9
 _FEW = 32
+_SHORT = 256
+_MOST_HITS = 3
 
 
 class OverlapIndex:
@@ -46,23 +46,36 @@ class OverlapIndex:
     def candidates(self, words: frozenset[str], min_jaccard: float) -> list[int]:
         """Return, ascending, all rows that overlap `words` by Jaccard >= `min_jaccard` (over 0), and others.
 
-        Such a row has at least ceil(min_jaccard x |words|) of the words, so that it has one of the rarest few
-        (prefix filtering: Chaudhuri et al. 2006).
+        Such a row has at least ceil(min_jaccard x |words|) of the words, so it lacks few of the postings, and
+        of the rarest ones no more than those (prefix filtering: Chaudhuri et al. 2006; with more than one hit
+        asked for: Wang et al. 2012).
         """
         size = len(words)
         needed = ceil(min_jaccard * size - _ROUNDING)
         postings = sorted((self._rows[word] for word in words if word in self._rows), key=len)
-        if not words or len(postings) < needed:
+        lacked = len(postings) - needed
+        if not words or lacked < 0:
             return []
-        rows = _joined(postings[: len(postings) - needed + 1])
+        taken = lacked + 1
+        while taken < min(len(postings), lacked + _MOST_HITS) and len(postings[taken]) <= _SHORT:
+            taken += 1
+        rows = _repeated(np.sort(_joined(postings[:taken])), taken - lacked)
+        if not rows.size:
+            return []
         sizes = np.frombuffer(self._sizes, np.uint32)[rows]
         rows = rows[(sizes >= min_jaccard * size - _ROUNDING) & (sizes * min_jaccard <= size + _ROUNDING)]
         if rows.size > _FEW:
             shared = np.bincount(_joined(postings))
             rows = rows[shared[rows] >= needed]
-        found: list[int] = distinct(rows).tolist()
-        return found
+        return sorted(set(rows.tolist()))
 
 
 def _joined(postings: list["array[int]"]) -> NDArray[np.uint32]:
     return np.concatenate([np.frombuffer(posting, np.uint32) for posting in postings])
+
+
+def _repeated(ordered: NDArray[np.uint32], times: int) -> NDArray[np.uint32]:
+    """Return the values that stand at least `times` times in `ordered`, some more than once."""
+    last, first = ordered[times - 1 :], ordered[: len(ordered) - times + 1]
+    repeated: NDArray[np.uint32] = last[last == first]
+    return repeated

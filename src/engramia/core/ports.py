@@ -1,6 +1,6 @@
 """What the engine needs from outside, in its own words. Everything is synchronous and thread-safe."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core.failures import FailureText
+from engramia.core.jobs import Job, JobError, JobStatus
 from engramia.core.model import (
     ActivityCounts,
     Classification,
@@ -59,6 +60,10 @@ class PatternStore(Protocol):
         vector: lexical part >= the fusion's `min_lexical`). With `deduplicate`, a candidate whose words
         overlap (Jaccard > 0.7) those of a better-scored one that was kept is left out.
         """
+        ...
+
+    def search_many(self, searches: Sequence[Search]) -> Sequence[SearchPage]:
+        """Answer each recall just as `search` does, in the order given; raise if `search` would for any."""
         ...
 
     def near_identical(self, task: str, min_jaccard: float) -> Sequence[Pattern]:
@@ -116,7 +121,7 @@ class PatternStore(Protocol):
         ...
 
     def count_reuse(self, keys: Sequence[str]) -> None:
-        """Add one to the reuse count of each; keys that are gone are passed over."""
+        """Add one to the reuse count for each time a key is named; keys that are gone are passed over."""
         ...
 
     def age(self, policy: DecayPolicy, now: datetime) -> int:
@@ -179,6 +184,69 @@ class ActivityLog(Protocol):
         ...
 
 
+class JobStore(Protocol):
+    """The jobs of one scope. Who holds the claim numbered `fence` may change a job while no other has it."""
+
+    def add(self, job: Job) -> None:
+        """Store a new, pending job: from the moment its transaction ends, `scopes_with_jobs` tells of it."""
+        ...
+
+    def get(self, id: str) -> Job | None:
+        """Return the job, or None."""
+        ...
+
+    def list(self, status: JobStatus | None, *, limit: int, offset: int) -> Page[Job]:
+        """Return jobs newest first, all or those in one status; their requests, maybe long, are left out."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """Return when the next job may be claimed (maybe in the past), or None while none is unfinished."""
+        ...
+
+    def claim(self, *, worker: str, now: datetime, lease_until: datetime) -> Job | None:
+        """Take up the job that has been due the longest: a pending one or one whose lease has run out.
+
+        Returns it with one more attempt and a new fence; None if none is due at `now`.
+        """
+        ...
+
+    def holds(self, id: str, fence: int) -> bool:
+        """Return whether this claim holds the job; in a `writing()` block it then does to the block's end."""
+        ...
+
+    def extend(self, id: str, fence: int, lease_until: datetime) -> bool:
+        """Give a running job's worker more time; False if it does not hold the job any more."""
+        ...
+
+    def complete(self, id: str, fence: int, result: Mapping[str, Any], at: datetime) -> bool:
+        """Finish a running job with its result; False, and no change, if its worker does not hold it."""
+        ...
+
+    def fail(self, id: str, fence: int, error: JobError, at: datetime) -> bool:
+        """Finish a running job with an error; False, and no change, if its worker does not hold it."""
+        ...
+
+    def retry(self, id: str, fence: int, error: JobError, run_at: datetime) -> bool:
+        """Let a running job wait until `run_at` for another attempt; False if its worker does not hold it."""
+        ...
+
+    def release(self, id: str, fence: int) -> bool:
+        """Let a running job wait again as if never taken up; False if its worker does not hold it."""
+        ...
+
+    def cancel(self, id: str, at: datetime) -> bool:
+        """Finish a pending job so that nobody takes it up; False if there is none or it is not pending."""
+        ...
+
+    def expire(self, before: datetime, at: datetime) -> Sequence[Job]:
+        """Finish pending jobs that have been due since before `before`; return them."""
+        ...
+
+    def prune(self, before: datetime, keep: int) -> int:
+        """Delete jobs that finished before `before` and all but the `keep` last finished; return how many."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """Everything durable of one scope, inside one transaction."""
@@ -186,6 +254,7 @@ class Stores:
     patterns: PatternStore
     feedback: FeedbackStore
     activity: ActivityLog
+    jobs: JobStore
 
 
 class ScopedStorage(Protocol):
@@ -217,6 +286,13 @@ class Storage(Protocol):
 
     def scopes(self) -> Sequence[Scope]:
         """Return the scopes that hold anything, in order."""
+        ...
+
+    def scopes_with_jobs(self) -> Sequence[Scope]:
+        """Return every scope with an unfinished job, in order, without reading what they hold.
+
+        One whose jobs have all finished may be among them until a `claim` there has found nothing.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:

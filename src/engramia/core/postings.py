@@ -1,6 +1,7 @@
 """Postings: which rows hold a root. One large array, and what came since in small ones."""
 
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ _LEAST_LATE = 1 << 14
 _LATE_SHARE = 4
 """Late entries are merged when they are more than a fourth of the others: a row is merged a few times."""
 _LOW = np.uint64(0xFFFFFFFF)
+_NONE = np.zeros(0, np.uint32)
 
 
 def split(pairs: Pairs) -> tuple[Numbers, Numbers]:
@@ -30,23 +32,43 @@ class Postings:
         self._late_size = 0
         self._counts = np.zeros(0, np.int64)
 
+    @property
+    def room(self) -> int:
+        """How many roots there is room for: the numbers from there on have no rows."""
+        return len(self._counts)
+
     def counts(self, numbers: Numbers) -> NDArray[np.int64]:
         """Return how many rows hold each root."""
         return self._counts[numbers]
 
     def rows(self, number: int) -> Numbers:
         """Return the rows that hold a root, in no order."""
-        late = self._late.get(number)
-        if number >= len(self._starts):
-            return np.array(late, np.uint32) if late else np.zeros(0, np.uint32)
         start = self._starts[number]
         early = self._members[start : start + self._lengths[number]]
+        late = self._late.get(number)
         return np.concatenate((early, np.array(late, np.uint32))) if late else early
+
+    def all_rows(self, numbers: Numbers) -> tuple[NDArray[np.intp], list[int]]:
+        """Return the rows that hold each of some roots, one root's after another's, and how many each has."""
+        starts, lengths, members = self._starts[numbers], self._lengths[numbers], self._members
+        ends = (starts + lengths).tolist()
+        found = [members[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
+        if self._late:
+            found = [
+                np.concatenate((early, np.array(self._late[number], np.uint32)))
+                if number in self._late
+                else early
+                for number, early in zip(numbers.tolist(), found, strict=True)
+            ]
+        return np.concatenate([_NONE, *found], dtype=np.intp), list(map(len, found))
 
     def reserve(self, roots: int) -> None:
         """Make room for so many roots."""
         if roots > len(self._counts):
-            self._counts = np.concatenate((self._counts, np.zeros(roots, np.int64)))
+            more = np.zeros(roots, np.int64)
+            self._counts = np.concatenate((self._counts, more))
+            self._starts = np.concatenate((self._starts, more))
+            self._lengths = np.concatenate((self._lengths, more))
 
     def add(self, pairs: Pairs) -> None:
         """Add (root, row) pairs, ascending, none of them held, of roots that there is room for."""
@@ -75,21 +97,25 @@ class Postings:
         self._members[at : end - 1] = self._members[at + 1 : end]
         self._lengths[number] -= 1
 
+    def pairs(self) -> Pairs:
+        """Return all (root, row) pairs, ascending."""
+        return _merged([self._early(), self._late_pairs()])
+
     def _merge(self, pairs: Pairs) -> None:
-        late_numbers = np.repeat(
-            np.fromiter(self._late, np.uint32, len(self._late)), [len(late) for late in self._late.values()]
-        )
-        late_rows = [np.array(late, np.uint32) for late in self._late.values()]
-        late_pairs = np.sort(paired(late_numbers, np.concatenate(late_rows))) if late_rows else pairs[:0]
-        parts = [part for part in (self._early(), late_pairs, pairs) if part.size]
-        merged = parts[0]
-        if len(parts) > 1:
-            merged = np.concatenate(parts)
-            merged.sort(kind="stable")  # of sorted parts: one merge
+        merged = _merged([self._early(), self._late_pairs(), pairs])
         numbers, self._members = split(merged)
         self._lengths = np.bincount(numbers, minlength=len(self._counts))
         self._starts = np.cumsum(self._lengths) - self._lengths
         self._late, self._late_size = {}, 0
+
+    def _late_pairs(self) -> Pairs:
+        if not self._late:
+            return np.zeros(0, np.uint64)
+        late_numbers = np.repeat(
+            np.fromiter(self._late, np.uint32, len(self._late)), [len(late) for late in self._late.values()]
+        )
+        late_rows = [np.array(late, np.uint32) for late in self._late.values()]
+        return np.sort(paired(late_numbers, np.concatenate(late_rows)))
 
     def _early(self) -> Pairs:
         """Return the pairs that the large array holds; those removed have left gaps behind each posting."""
@@ -97,3 +123,13 @@ class Postings:
         places += np.arange(len(places))
         numbers = np.repeat(np.arange(len(self._lengths), dtype=np.uint32), self._lengths)
         return paired(numbers, self._members[places])
+
+
+def _merged(parts: Sequence[Pairs]) -> Pairs:
+    """Return ascending pairs in one, ascending."""
+    found = [part for part in parts if part.size] or [parts[0]]
+    if len(found) == 1:
+        return found[0]
+    merged = np.concatenate(found)
+    merged.sort(kind="stable")  # of sorted parts: one merge
+    return merged

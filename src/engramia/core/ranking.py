@@ -71,15 +71,17 @@ def relevance(dense: Floats | None, task_words: Floats, code_words: Floats, fusi
     if dense is None:
         return _alone(task_words, code_words, fusion)
     # In place: in a large store each pass over all patterns costs as much as a part of the matrix.
-    fused = np.asarray(np.clip(dense, 0.0, 1.0), np.float32)
+    fused = np.asarray(np.maximum(dense, np.float32(0.0)), np.float32)
+    np.minimum(fused, np.float32(1.0), out=fused)
     np.arccos(fused, out=fused)
-    fused *= -2.0 / pi
-    fused += 1.0
-    fused += fusion.task_words * task_words
-    fused += fusion.code_words * code_words
-    fused /= fusion.fused_total
-    absent = np.flatnonzero(np.isnan(fused))
-    if absent.size:
+    fused *= np.float32(-2.0 / pi)
+    fused += np.float32(1.0)
+    part = np.multiply(task_words, np.float32(fusion.task_words))
+    fused += part
+    fused += np.multiply(code_words, np.float32(fusion.code_words), out=part)
+    fused /= np.float32(fusion.fused_total)
+    if np.isnan(fused.sum()):
+        absent = np.flatnonzero(np.isnan(fused))
         fused[absent] = _alone(task_words[absent], code_words[absent], fusion)
     return fused
 

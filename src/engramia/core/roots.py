@@ -4,6 +4,7 @@ Long texts are cut many at a time, in numpy: opening a store cuts every code tha
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,14 @@ def paired(high: NDArray[np.uint32], low: NDArray[np.uint32]) -> Pairs:
     return (high.astype(np.uint64) << np.uint64(32)) | low
 
 
+class KnownRoots(NamedTuple):
+    """The roots of a query: numbers of those ever seen, their kind weights, and the others' together."""
+
+    numbers: Numbers
+    weights: NDArray[np.int32]
+    unseen: int
+
+
 class Roots:
     """Numbers for roots, given on first sight and never taken back."""
 
@@ -75,10 +84,6 @@ class Roots:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def get(self, name: str) -> int | None:
-        """Return the number of a root, or None if it was never seen."""
-        return self._numbers.get(name)
-
     def number(self, name: str) -> int:
         """Return the number of a root, a new one on first sight."""
         number = self._numbers.get(name)
@@ -86,6 +91,18 @@ class Roots:
             self._numbers[name] = number = len(self._numbers)
             self._weights.append(kind_weight(name))
         return number
+
+    def names(self) -> list[str]:
+        """Return all roots, by number."""
+        return list(self._numbers)
+
+    def known(self, words: Iterable[str]) -> "KnownRoots":
+        """Return what is known of the distinct roots of some words."""
+        names = dict.fromkeys(map(root, words))
+        found = [number for number in map(self._numbers.get, names) if number is not None]
+        numbers = np.array(found, np.uint32)
+        unseen = sum(kind_weight(name) for name in names if name not in self._numbers)
+        return KnownRoots(numbers, self.weights(numbers), unseen)
 
     def weights(self, numbers: Numbers) -> NDArray[np.int32]:
         """Return the kind weight of each root."""

@@ -45,6 +45,11 @@ class Memory:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def engine(self) -> Engine:
+        """The parts that the operations are functions of."""
+        return self._engine
+
     def learn(  # noqa: PLR0913 - one keyword for each field of a run
         self,
         *,
@@ -117,7 +122,7 @@ class Memory:
             readonly=readonly,
             explain=explain,
         )
-        return recall.recall(self._engine, recall.check_query(query))
+        return recall.recall(self._engine, query)
 
     def evaluate(
         self,
@@ -198,9 +203,12 @@ class Memory:
         wanted = recall.check_filter(classification=classification, source=source, min_score=min_score)
         return patterns.list_patterns(self._engine, wanted, limit=limit, offset=offset)
 
-    def delete_pattern(self, pattern_key: str) -> None:
-        """Delete a pattern for good; `NotFoundError` if there is none."""
-        patterns.delete(self._engine, pattern_key)
+    def delete_pattern(self, pattern_key: str, *, author: str | None = None) -> None:
+        """Delete a pattern for good; `NotFoundError` if there is none.
+
+        With `author`, only one that this author stored: `AuthorizationError` for any other.
+        """
+        patterns.delete(self._engine, pattern_key, author)
 
     def register_skills(self, pattern_key: str, skills: Sequence[str]) -> tuple[str, ...]:
         """Put `skills` in place of the pattern's tags (none clears them) and return them as stored."""
@@ -252,10 +260,20 @@ class Memory:
         return transfer.export(self._engine, Filter())
 
     def import_data(
-        self, records: Iterable[object], *, overwrite: bool = False, progress: Progress = _silent
+        self,
+        records: Iterable[object],
+        *,
+        overwrite: bool = False,
+        progress: Progress = _silent,
+        whole: bool = False,
     ) -> ImportResult:
-        """Store exported records; a bad one is reported with its reason and the rest goes in."""
-        return transfer.import_records(self._engine, records, overwrite=overwrite, progress=progress)
+        """Store exported records; a bad one is reported with its reason and the rest goes in.
+
+        What is done is kept as it goes on; with `whole`, all is kept at the end or nothing is.
+        """
+        return transfer.import_records(
+            self._engine, records, overwrite=overwrite, progress=progress, whole=whole
+        )
 
     def reindex(self, *, progress: Progress = _silent) -> int:
         """Re-embed whatever has no vector of the configured model; safe to interrupt and to run again."""

@@ -6,7 +6,7 @@ from engramia.core import limits, validation
 from engramia.core.model import Match, Observation, Pattern, PatternRecord, Recall, check_pattern_key
 from engramia.core.query import Filter, Page
 from engramia.core.similarity import reuse_tier
-from engramia.errors import NotFoundError, ValidationError
+from engramia.errors import AuthorizationError, NotFoundError, ValidationError
 from engramia.memory import feedback
 from engramia.memory.engine import Engine
 
@@ -41,12 +41,14 @@ def refine(engine: Engine, key: str, eval_score: float, said: str | None) -> Pat
         return _known(stores.patterns.get(key), key)
 
 
-def delete(engine: Engine, key: str) -> None:
-    """Delete a pattern for good, or raise `NotFoundError`."""
+def delete(engine: Engine, key: str, author: str | None) -> None:
+    """Delete a pattern for good, or raise `NotFoundError`; with `author`, only one that it stored."""
     check_pattern_key(key)
     with engine.storage.writing() as stores:
-        if not stores.patterns.delete([key]):
-            raise _missing(key)
+        pattern = _known(stores.patterns.get(key), key).pattern
+        if author is not None and pattern.author != author:
+            raise AuthorizationError("This pattern was stored by somebody else; an admin can delete it.")
+        stores.patterns.delete([key])
 
 
 def register_skills(engine: Engine, key: str, skills: Sequence[str]) -> tuple[str, ...]:

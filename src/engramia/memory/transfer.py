@@ -1,9 +1,12 @@
 """Export and import: a scope's patterns as portable records, out and in again."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engramia.core import limits, record_format
 from engramia.core.model import ImportResult, Pattern, PatternRecord, SkippedRecord
@@ -22,44 +25,72 @@ def export(engine: Engine, filter: Filter) -> Iterator[dict[str, Any]]:
         yield record_format.encode(record)
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A part of an import, ready to be stored: records with their places in it, and why others stay out."""
+
+    size: int
+    records: Sequence[tuple[int, PatternRecord]]
+    vectors: NDArray[np.float32] | None
+    skipped: Sequence[SkippedRecord]
+
+
 def import_records(
-    engine: Engine, values: Iterable[object], *, overwrite: bool, progress: Progress
+    engine: Engine, values: Iterable[object], *, overwrite: bool, progress: Progress, whole: bool = False
 ) -> ImportResult:
     """Store portable records, redacted and embedded in batches; a bad one is reported and the rest goes in.
 
-    Each batch is kept as it is done. A key that is already there is skipped unless `overwrite`.
+    Each batch is kept as it is done; with `whole`, all that is slow comes first, and then one transaction
+    keeps all or nothing. A key that is already there is skipped unless `overwrite`.
     """
+    batches = _prepared(engine, values, progress)
+    groups = [list(batches)] if whole else ([batch] for batch in batches)
     imported, reasons, total = 0, list[SkippedRecord](), 0
-    for batch in batched(enumerate(values), limits.EMBED_BATCH):
-        kept, bad = _store_batch(engine, batch, overwrite=overwrite)
-        total += len(batch)
-        imported += kept
-        reasons += bad
-        progress(total, total)
+    for group in groups:
+        skipped = _store(engine, group, overwrite=overwrite)
+        size = sum(batch.size for batch in group)
+        total += size
+        imported += size - len(skipped)
+        reasons += skipped
     return ImportResult(imported, len(reasons), total, tuple(reasons))
 
 
-def _store_batch(
-    engine: Engine, batch: tuple[tuple[int, object], ...], *, overwrite: bool
-) -> tuple[int, list[SkippedRecord]]:
-    records, skipped = _decode_batch(engine, batch)
-    vectors = embed(engine, [record.pattern.task for _, record in records]) if records else None
+def _prepared(engine: Engine, values: Iterable[object], progress: Progress) -> Iterator[_Batch]:
+    """Yield batches decoded, redacted and embedded; each is reported when the next one is asked for."""
+    done = 0
+    for batch in batched(enumerate(values), limits.EMBED_BATCH):
+        records, skipped = _decode_batch(engine, batch)
+        vectors = embed(engine, [record.pattern.task for _, record in records]) if records else None
+        yield _Batch(len(batch), records, vectors, skipped)
+        done += len(batch)
+        progress(done, done)
+
+
+def _store(engine: Engine, batches: Sequence[_Batch], *, overwrite: bool) -> list[SkippedRecord]:
+    """Store all of `batches` in one transaction; return what stayed out, in order."""
     with engine.storage.writing() as stores:
         check_model(stores.patterns, engine.embedder)
-        model = engine.embedder.model if vectors is not None else None
-        if model and stores.patterns.embedding_model() is None:
-            stores.patterns.use_embedding_model(model)
-        for row, (index, record) in enumerate(records):
-            if _blocked(stores.patterns, record.pattern, overwrite=overwrite):
-                skipped.append(
-                    SkippedRecord(
-                        index, record.pattern.key, "the key is already there; overwrite replaces it"
-                    )
-                )
-                continue
-            stamped = replace(record, pattern=replace(record.pattern, embedding_model=model))
-            stores.patterns.add(stamped, None if vectors is None else vectors[row])
-    return len(batch) - len(skipped), sorted(skipped, key=lambda skip: skip.index)
+        blocked = [
+            skip for batch in batches for skip in _add(engine, stores.patterns, batch, overwrite=overwrite)
+        ]
+    bad = (skip for batch in batches for skip in batch.skipped)
+    return sorted((*bad, *blocked), key=lambda skip: skip.index)
+
+
+def _add(
+    engine: Engine, patterns: PatternStore, batch: _Batch, *, overwrite: bool
+) -> Iterator[SkippedRecord]:
+    """Store the records of one batch; yield those that are there already."""
+    model = engine.embedder.model if batch.vectors is not None else None
+    if model and patterns.embedding_model() is None:
+        patterns.use_embedding_model(model)
+    for row, (index, record) in enumerate(batch.records):
+        if _blocked(patterns, record.pattern, overwrite=overwrite):
+            reason = "the key is already there; overwrite replaces it"
+            yield SkippedRecord(index, record.pattern.key, reason)
+            continue
+        stamped = replace(record, pattern=replace(record.pattern, embedding_model=model))
+        patterns.add(stamped, None if batch.vectors is None else batch.vectors[row])
 
 
 def _decode_batch(

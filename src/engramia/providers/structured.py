@@ -17,6 +17,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 """No answer is longer: 128,000 tokens of output are about half a megabyte."""
 MAX_DEPTH = 64
 """Objects and lists within one another."""
+PROBE_SECONDS = 4.0
+"""Within which a vendor tells whether it knows a model; under what waits for a probe waits itself."""
 
 
 class StructuredLLM(ABC):
@@ -45,9 +47,33 @@ class StructuredLLM(ABC):
         self._sdk.get()
         return self._patience.start().ask(lambda seconds: self._attempt(question, time.monotonic() + seconds))
 
+    def probe(self) -> bool:
+        """Ask the vendor for the model, which costs no tokens; False if its server knows no such question.
+
+        Raises what `ask` does; a model that the vendor does not know is a `ProviderRefusedError`.
+        """
+        self._sdk.get()
+        deadline = Patience(seconds=min(PROBE_SECONDS, self._patience.seconds), attempts=1).start()
+        return deadline.ask(lambda seconds: self._known(time.monotonic() + seconds))
+
     def close(self) -> None:
         """Close the connections that are kept open between calls."""
         self._sdk.close()
+
+    def _known(self, moment: float) -> bool:
+        sdk, client = self._sdk.get()
+        left = max(0.001, moment - time.monotonic())
+        timeout = sdk.Timeout(left, connect=min(left, CONNECT_SECONDS))
+        with translated(sdk, self._sdk.vendor):
+            try:
+                with client.models.with_streaming_response.retrieve(self.model, timeout=timeout) as response:
+                    decoded(_capped(response.iter_bytes(), moment))
+            except sdk.NotFoundError as error:
+                # A compatible server may not list its models at all: then the words are not about this one.
+                if isinstance(error.body, dict) and self.model in str(error.body):
+                    raise
+                return False
+        return True
 
     def _attempt(self, question: Question, moment: float) -> object:
         while True:

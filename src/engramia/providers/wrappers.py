@@ -5,10 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
+from contextvars import Context, copy_context  # noqa: TID251 - a call takes the log fields of its asker along
 from dataclasses import dataclass, field
 from functools import partial
 
-from engramia.core.llm import LLM, Question
+from engramia.core.llm import LLM, Question, probe
 from engramia.errors import ProviderBusyError, ProviderError, ProviderTimeoutError
 
 
@@ -62,6 +63,10 @@ class Pooled:
             self._withdraw(late)
         return [self._outcome(call) for call in calls]
 
+    def probe(self) -> bool:
+        """Probe the model as `core.llm.Probed` says; it waits in no line and is not measured."""
+        return probe(self._llm)
+
     def close(self) -> None:
         """Close the connections of the model, if it keeps any."""
         _close(self._llm)
@@ -85,7 +90,7 @@ class Pooled:
     def _work(self, first: "_Call") -> None:
         call: _Call | None = first
         while call is not None:
-            publish = call.run(self._llm)
+            publish = call.context.run(call.run, self._llm)
             with self._lock:
                 call = self._line.popleft() if self._line else None
                 self._running -= call is None
@@ -114,6 +119,8 @@ class _Call:
 
     question: Question
     future: Future[object] = field(default_factory=Future)
+    context: Context = field(default_factory=copy_context)
+    """The asker's: log fields and spans."""
 
     def run(self, llm: LLM) -> Callable[[], None]:
         """Ask, and return what hands the outcome to the asker."""
@@ -163,6 +170,10 @@ class Measured:
         finally:
             seconds = self._clock() - begin
             self._observe(Measurement(self.vendor, self.model, question.name, seconds, failure))
+
+    def probe(self) -> bool:
+        """Probe the model as `core.llm.Probed` says; it waits in no line and is not measured."""
+        return probe(self._llm)
 
     def close(self) -> None:
         """Close the connections of the model, if it keeps any."""

@@ -4,11 +4,15 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engramia.core.redaction import Finding, Redactor
+from engramia.core.redaction.assignment import AssignmentDetector, OptionDetector, SentenceDetector
+from engramia.core.redaction.candidate import Detector
 from engramia.core.redaction.checksum import base62_crc32, carries_crc32, passes_luhn
+from engramia.core.redaction.pattern import compiled
+from engramia.core.redaction.personal import PERSONAL
 from engramia.core.redaction.vendors import VENDORS
 from tests.core.redaction.innocent_corpus import innocent
 from tests.core.redaction.secrets_corpus import SECRETS
@@ -96,6 +100,46 @@ PARTS = st.one_of(
 def test_any_text_is_redacted_once_for_all(parts: list[str]) -> None:
     once = REDACTOR.redact("".join(parts))
     assert REDACTOR.redact(once) == once
+
+
+# Those whose triggers say nothing but what their patterns say.
+IMPLIED: tuple[Detector, ...] = (
+    AssignmentDetector(),
+    OptionDetector(),
+    SentenceDetector(),
+    *(vendor.detector() for vendor in VENDORS if vendor.then),
+    *(detector for detector in PERSONAL if detector.kind == "phone"),
+)
+TRIGGERS = tuple(
+    compiled("|".join(f"(?:{trigger})" for trigger in detector.triggers), ignore_case=True)
+    for detector in IMPLIED
+)
+NAMED = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "--", "-", "/", "ENV ", "\n", "my_", '"']),
+        st.sampled_from(
+            ["password", "secret_key", "apiKey", "token-old", "auth", "KEY2", "pass", "mot de passe"]
+        ),
+        st.sampled_from(
+            ["=", " = ", ": ", " is ", "- ", "', '", '"] = "', " value=", "</key><string>", " - ", " "]
+        ),
+        st.sampled_from(
+            ["hunter22xY", "aZ3kP9qLm2Xv8Tn4Rw7Y", "'Zx9kk2pQQ'", "(202) 555-0142", "012345 678"]
+        ),
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PARTS | NAMED, max_size=6))
+@example([s.text + "\n" for s in SECRETS])
+def test_what_a_detector_finds_holds_its_trigger(parts: list[str]) -> None:
+    data = "".join(parts).encode("utf-8", "surrogatepass")
+    for detector, trigger in zip(IMPLIED, TRIGGERS, strict=True):
+        for span in detector.find(data):
+            line = data[max(0, span.start - 300) : span.end]
+            assert trigger.search(line), (detector, line)
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,7 +15,8 @@ import pytest
 from engramia.core.model import Event, EventKind, Scope
 from engramia.core.query import DecayPolicy, Filter
 from engramia.errors import StorageError, StorageFullError, StorageUnavailableError
-from engramia.providers.json.disk import process_lock
+from engramia.providers.json.attached import AttachedFile
+from engramia.providers.json.lock import ProcessLock
 from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 from tests.contract.samples import NOW, at_cosine, dense, feedback, key, record, unit
 from tests.faults.steps import STEPS, contents, opened
@@ -244,7 +245,7 @@ def test_a_writer_that_waits_too_long_says_so(tmp_path: Path) -> None:
     storage = JSONStorage(tmp_path, lock_timeout=0.05)
     scope = storage.scoped(Scope())
     add(scope, 1)
-    with process_lock(tmp_path / "default@default" / "lock", 1.0):
+    with ProcessLock(tmp_path / "default@default" / "lock", 1.0):
         with pytest.raises(StorageUnavailableError, match="Another process"):
             add(scope, 2)
         with scope.reading() as stores:
@@ -331,3 +332,15 @@ def contents_with_vectors(scope: JSONScopedStorage) -> list[tuple[str, list[floa
         (record.pattern.task, table.vectors.take_one(row).tolist())
         for record, row in zip(records, rows, strict=True)
     ]
+
+
+def test_a_file_that_is_replaced_while_it_is_being_synced_stays_open_for_that(tmp_path: Path) -> None:
+    with opened(tmp_path) as scope:
+        add(scope, 1)
+    file = AttachedFile.open(tmp_path / "default@default", journal_of(tmp_path))
+    file.keep_open()
+    file.close()
+    assert file.size() == journal_of(tmp_path).stat().st_size
+    file.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        file.size()

@@ -70,31 +70,15 @@ _SHORT_WORDS = {b"pass", b"pw"}
 _ENDS_IN_LETTER = re.compile(rb"[A-Za-z]$")
 
 
-_NAMES_BEGIN = (
-    *(
-        "pass",
-        "pwd",
-        "secret",
-        "token",
-        "key",
-        "auth",
-        "credential",
-        "creds",
-        "sid",
-        "session",
-        "salt",
-        "heslo",
-        "psk",
-        "pw",
-    ),
-    *(
-        "kennwort",
-        "contrase\xc3\xb1a",
-        "mot de passe",
-        "\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb",
-        "\xe5\xaf\x86",
-    ),
+_NAMES_END = (
+    rf"(?:{_ENTRY_WORDS}|secret[_-]?key[_-]?base|secret|token|credentials?|authorization|{_KEY_WORDS})"
 )
+_VALUE_SIGN = r"[\"']?,?\s*[\"']?value[\"']?\s*[:=]"
+_SIGN = rf"(?:{_CLOSE}\s*(?:[?!:=|<>{{]|{_VALUE_SIGN}|str|text|varchar)|\\*[\"'`]\]?\)?\s*,)"
+_ASSIGNED = f"{_NAMES_END}{_SUFFIX}{_SIGN}"
+"""What every assignment begins with: `_NAMED` without what is costly to look for in a text without any."""
+_SPOKEN = rf"{_NAMES_END}{_SUFFIX}(?:[\"']?,?|[:\-])[ ]|{_NAMES_END}{_SUFFIX}[\"'],"
+"""What stands wherever a value follows a name by a blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +97,7 @@ class Name:
 class AssignmentDetector:
     """Finds values assigned to names such as `DB_PASSWORD`, `apiKey` or `client-secret` in any notation."""
 
-    triggers: tuple[str, ...] = _NAMES_BEGIN
+    triggers: tuple[str, ...] = (_ASSIGNED,)
     _name: Any = field(default=_NAMED, repr=False)
 
     def find(self, data: bytes) -> Iterator[Span]:
@@ -224,18 +208,24 @@ _DIRECTIVE = compiled(
 )
 
 
+_OPTION_SHAPE = compiled(
+    r"[\-/][a-z.\-]{0,40}(?:pass|pwd|secret|token|key|auth|credential)|"
+    r"(?:env|arg|set|setx|setenv) [a-z0-9_.\-]{0,60}(?:pass|pwd|secret|token|key|auth)",
+    ignore_case=True,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class OptionDetector:
     """Finds values after a blank: command-line options (`--token …`) and directives (`ENV API_KEY …`)."""
 
-    triggers: tuple[str, ...] = (
-        r"[\-/][a-z.\-]{0,40}(?:pass|pwd|secret|token|key|auth|credential)",
-        r"(?:env|arg|set|setx|setenv) [a-z0-9_.\-]{0,60}(?:pass|pwd|secret|token|key|auth)",
-    )
+    triggers: tuple[str, ...] = (_SPOKEN,)
     _names: tuple[Any, ...] = field(default=(_OPTION, _DIRECTIVE), repr=False)
 
     def find(self, data: bytes) -> Iterator[Span]:
         """Yield the values."""
+        if not _OPTION_SHAPE.search(data):
+            return
         for pattern in self._names:
             done = 0
             for match in pattern.finditer(data):
@@ -255,6 +245,7 @@ _SAYS = (
 )
 _FOR_WHOM = r"(?:[ ](?:for|of|to|on|in|at|from)[ ][^\s\x00]{1,40}(?:[ ][^\s\x00]{1,30}){0,3}?)?"
 _SHOWS = r"(?::[ ]{1,2}|[ ]=[ ]|[ ]?-[ ]|[ ](?:to|as)[ ])"
+_UNBROKEN = r"[^\s\"'\x60\x00]"
 _SENTENCE = compiled(
     rf"(?i:({_ENTRY_WORDS})|({_GRANT_WORDS})|(key)){_SUFFIX}()"
     rf"(?i:((?:{_WORDS}{_SAYS}|{_FOR_WHOM}{_SHOWS})[\"'\x60*(]{{0,3}}))([^\s\"'\x60\x00]+)"
@@ -264,21 +255,26 @@ _BESIDE = compiled(
 )
 _SENTENCE_END = ".,;:?)>*"
 _MIN_BESIDE = 16
+_SENTENCE_SHAPE = compiled(
+    r"(?:pass|pwd|pw|phrase|word|wd|code|wort|heslo|secret|token|key|\xb1a|asse)[a-z0-9_]{0,8}:? |"
+    "\xd0\xbb\xd1\x8c|\xa0\x81",
+    ignore_case=True,
+)
+# A value that is told has letters and digits, or is long.
+_TELLING = compiled(rf"[A-Za-z]{_UNBROKEN}*[0-9]|[0-9]{_UNBROKEN}*[A-Za-z]|{_UNBROKEN}{{{_MIN_BESIDE}}}")
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceDetector:
     """Finds secrets that people tell each other: `the password for staging is …`."""
 
-    triggers: tuple[str, ...] = (
-        r"(?:pass|pwd|pw|phrase|word|wd|code|wort|heslo|secret|token|key|\xb1a|asse)[a-z0-9_]{0,8}:? ",
-        "\xd0\xbb\xd1\x8c",
-        "\xa0\x81",
-    )
+    triggers: tuple[str, ...] = (_SPOKEN,)
     _sentences: tuple[Any, ...] = field(default=(_SENTENCE, _BESIDE), repr=False)
 
     def find(self, data: bytes) -> Iterator[Span]:
         """Yield the values."""
+        if not (_SENTENCE_SHAPE.search(data) and _TELLING.search(data)):
+            return
         for pattern in self._sentences:
             for match in pattern.finditer(data):
                 name = _name(match)

@@ -22,9 +22,9 @@ def options(*, ignore_case: bool = False) -> Any:
     return chosen
 
 
-def compiled(pattern: str) -> Any:
+def compiled(pattern: str, *, ignore_case: bool = False) -> Any:
     """Compile a pattern of ASCII and Latin-1 characters for use on bytes."""
-    return re2.compile(pattern.encode("latin-1"), options())
+    return re2.compile(pattern.encode("latin-1"), options(ignore_case=ignore_case))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ _PHONE_WORD = re.compile(
 _NOT_BEFORE_NUMBER = re.compile(r"[\w.$#=/\-]$")
 _FULL_NUMBER = 10  # digits with country and area
 _NATIONAL_NUMBER = 9  # digits with the area
+_SHORTEST_NUMBER = 6  # digits with the country: no country has shorter numbers
 _FICTIONAL = re.compile(
     r"\(?(?:[2-9]\d\d[) .\-]{1,2}555|555[) .\-]{1,2}\d{3})[ .\-]\d{4}"
 )  # and yet meant as a number
@@ -85,10 +86,13 @@ _NATIONAL_REGIONS = (
 
 
 def _is_international_phone(candidate: Candidate) -> bool:
-    import phonenumbers  # loaded only when a number is met: its metadata costs a tenth of a second
-
+    digits = sum(c.isdigit() for c in candidate.value)
+    if digits < _SHORTEST_NUMBER:
+        return False
     if candidate.before(1).isalnum() or re.match(r"[\w.]\d|\w", candidate.after(2)):
         return False
+    import phonenumbers  # loaded only when a number is met: its metadata costs a tenth of a second
+
     try:
         number = phonenumbers.parse(candidate.value, None)
     except phonenumbers.NumberParseException:
@@ -96,19 +100,20 @@ def _is_international_phone(candidate: Candidate) -> bool:
     if phonenumbers.is_valid_number(number):
         return True
     telling = _GROUPED.search(candidate.value) or _PHONE_WORD.search(candidate.before(40))
-    whole = sum(c.isdigit() for c in candidate.value) >= _FULL_NUMBER
-    return whole and bool(telling) and phonenumbers.is_possible_number(number)
+    return digits >= _FULL_NUMBER and bool(telling) and phonenumbers.is_possible_number(number)
 
 
 def _is_national_phone(candidate: Candidate) -> bool:
-    import phonenumbers
-
     if _NOT_BEFORE_NUMBER.search(candidate.before(1)) or re.match(r"\w|[.\-/]\d", candidate.after(2)):
         return False
     if sum(c.isdigit() for c in candidate.value) < _NATIONAL_NUMBER:
         return False
     named = _PHONE_WORD.search(candidate.before(40))
     regions = _NATIONAL_REGIONS if named else ("US",) if candidate.value.startswith("(") else ()
+    if not regions:
+        return False
+    import phonenumbers
+
     for region in regions:
         try:
             if phonenumbers.is_valid_number(phonenumbers.parse(candidate.value, region)):
@@ -155,6 +160,8 @@ def _is_iban(candidate: Candidate) -> bool:
     return candidate.stands_alone() and bool(iban.is_valid(candidate.value))
 
 
+_AREA = r"(?:\([0-9]{2,5}\)[ ]?|0[0-9]{1,5}[ .\-/]|[2-9][0-9]{2}[ .\-])"
+
 PERSONAL = (
     PatternDetector(
         "iban",
@@ -179,9 +186,8 @@ PERSONAL = (
     ),
     PatternDetector(
         "phone",
-        (r"[0-9][)\-. /][ ]?[0-9]{2,4}",),
-        r"(?:\([0-9]{2,5}\)[ ]?|0[0-9]{1,5}[ .\-/]|[2-9][0-9]{2}[ .\-])"
-        r"[0-9]{2,8}(?:[ .\-][0-9]{2,6}){0,4}",
+        (rf"{_AREA}[0-9]{{2}}[ .\-]?[0-9]",),
+        rf"{_AREA}[0-9]{{2,8}}(?:[ .\-][0-9]{{2,6}}){{0,4}}",
         _is_national_phone,
     ),
 )

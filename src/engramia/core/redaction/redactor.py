@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import re2
 
@@ -36,8 +37,9 @@ def default_detectors() -> tuple[Detector, ...]:
 class Redactor:
     """Finds and replaces secrets; pure, safe to share between threads, linear in the text's length.
 
-    One pass of an automaton over all detectors' triggers says which detectors can find anything; only these
-    run. A text without a trigger costs that pass alone.
+    A pass of an automaton over all detectors' triggers says which detectors can find anything; only these
+    run. A text without a trigger costs two passes: triggers that count have one of their own, for in one
+    automaton with the others they would multiply its states.
     """
 
     def __init__(self, detectors: Sequence[Detector] | None = None) -> None:
@@ -45,12 +47,10 @@ class Redactor:
         owners: dict[str, list[int]] = {}
         for rank, detector in enumerate(self._detectors):
             for trigger in detector.triggers:
-                owners.setdefault(trigger.lower() if "\\" not in trigger else trigger, []).append(rank)
-        self._ranks = tuple(map(tuple, owners.values()))
-        self._triggers = re2.Set.SearchSet(options(ignore_case=True))
-        for trigger in owners:
-            self._triggers.Add(trigger.encode("latin-1"))
-        self._triggers.Compile()
+                owners.setdefault(trigger, []).append(rank)
+        plain = {trigger: ranks for trigger, ranks in owners.items() if "{" not in trigger}
+        counting = {trigger: ranks for trigger, ranks in owners.items() if "{" in trigger}
+        self._triggers = tuple((_automaton(some), tuple(some.values())) for some in (plain, counting) if some)
 
     def redact(self, text: str) -> str:
         """Return the text with each finding replaced by `[REDACTED:kind]`; a second time changes nothing."""
@@ -88,12 +88,25 @@ class Redactor:
         return sorted(found, key=lambda span: span.start)
 
     def _round(self, data: bytes) -> list[Span]:
-        hits = self._triggers.Match(data)
-        if not hits:
+        ranks: set[int] = set()
+        for automaton, owners in self._triggers:
+            for hit in automaton.Match(data) or ():
+                ranks.update(owners[hit])
+        if not ranks:
             return []
-        ranks = sorted({rank for hit in hits for rank in self._ranks[hit]})
-        spans = [(span.start, rank, span) for rank in ranks for span in self._detectors[rank].find(data)]
+        spans = [
+            (span.start, rank, span) for rank in sorted(ranks) for span in self._detectors[rank].find(data)
+        ]
         return _merged(data, spans)
+
+
+def _automaton(triggers: Iterable[str]) -> Any:
+    """Return what tells, in one pass, which of `triggers` stand in a text."""
+    chosen = re2.Set.SearchSet(options(ignore_case=True))
+    for trigger in triggers:
+        chosen.Add(trigger.encode("latin-1"))
+    chosen.Compile()
+    return chosen
 
 
 def _merged(data: bytes, spans: Iterable[tuple[int, int, Span]]) -> list[Span]:

@@ -31,10 +31,11 @@ class Vendor:
     pattern: str
     check: Check | None = None
     hints: tuple[str, ...] = ()  # RE2 fragments that betray a token without a literal start
+    then: str = ""  # RE2 fragment behind every start: without it a common word would betray a token
 
     def detector(self) -> PatternDetector:
         """Return the detector of this format."""
-        triggers = (*map(re.escape, self.starts), *self.hints)
+        triggers = (*(re.escape(start) + self.then for start in self.starts), *self.hints)
         return PatternDetector(self.kind, triggers, self.pattern, self.check or self._confirms)
 
     def _confirms(self, candidate: Candidate) -> bool:
@@ -125,8 +126,9 @@ VENDORS = (
     Vendor("Firebase", "firebase_server_key", (":APA91b",),
            r"AAAA[A-Za-z0-9_-]{7}:APA91b[A-Za-z0-9_-]{100,}"),
     Vendor("Azure", "azure_client_secret", ("Q~",), r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}"),
-    Vendor("Azure", "azure_storage_key", ("==",),
-           r"(?i:key|azure|storage|cosmos)[\s\"'\]:=,]{1,6}([A-Za-z0-9+/]{86}==)", _named),
+    Vendor("Azure", "azure_storage_key", (),
+           r"(?i:key|azure|storage|cosmos)[\s\"'\]:=,]{1,6}([A-Za-z0-9+/]{86}==)", _named,
+           (r"[A-Za-z0-9+/]==",)),
     Vendor("Azure", "azure_account_key", ("AccountKey", "SharedAccessKey"),
            r"(?i:AccountKey|SharedAccessKey)=([A-Za-z0-9+/]{40,}={0,2})"),
     Vendor("Azure", "azure_sas_signature", ("sig=",), r"[?&;\"' ](?:amp;)?sig=([A-Za-z0-9%+/_-]{30,}={0,2})",
@@ -143,7 +145,8 @@ VENDORS = (
     Vendor("IBM Cloud", "ibm_api_key", ("ibm", "bluemix"), _near("ibm|bluemix", r"[A-Za-z0-9_-]{44}"),
            _random),
     Vendor("Yandex Cloud", "yandex_api_key", ("AQVN", "YCA", "t1."),
-           r"AQVN[A-Za-z0-9_-]{35,38}|YCA[A-Za-z0-9_-]{36,40}|t1\.[A-Za-z0-9_-]{10,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}"),
+           r"AQVN[A-Za-z0-9_-]{35,38}|YCA[A-Za-z0-9_-]{36,40}|t1\.[A-Za-z0-9_-]{10,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}",
+           then=rf"{_URL64}{{10}}"),
     Vendor("DigitalOcean", "digitalocean_token", ("dop_v1_", "doo_v1_", "dor_v1_"),
            r"do[opr]_v1_[0-9a-f]{60,}"),
     Vendor("DigitalOcean", "digitalocean_spaces_key", ("DO00", "DO801"), r"DO(?:00|801)[A-Z0-9]{16,17}"),
@@ -188,7 +191,8 @@ VENDORS = (
     Vendor("Pulumi", "pulumi_token", ("pul-",), r"pul-[0-9a-f]{40}"),
     Vendor("Doppler", "doppler_token", ("dp.pt.", "dp.st.", "dp.ct.", "dp.sa.", "dp.scim.", "dp.audit."),
            r"dp\.(?:pt|ct|sa|scim|audit|st(?:\.[a-z0-9_-]{2,35})?)\.[A-Za-z0-9]{40,44}"),
-    Vendor("Infisical", "infisical_token", ("st.",), rf"st\.{_HEX}{{24}}\.{_HEX}{{32}}\.{_HEX}{{32}}"),
+    Vendor("Infisical", "infisical_token", ("st.",), rf"st\.{_HEX}{{24}}\.{_HEX}{{32}}\.{_HEX}{{32}}",
+           then=rf"{_HEX}{{8}}"),
     Vendor("1Password", "onepassword_token", ("ops_eyJ",), r"ops_eyJ[A-Za-z0-9+/_=-]{60,}", _present),
     Vendor("1Password", "onepassword_secret_key", ("A3-",),
            r"A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})-[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{5}"),
@@ -219,7 +223,7 @@ VENDORS = (
     Vendor("npm", "npm_token", ("npm_",), r"npm_[A-Za-z0-9]{36,}"),
     Vendor("PyPI", "pypi_token", ("pypi-AgE",), r"pypi-AgE[A-Za-z0-9_-]{50,}"),
     Vendor("RubyGems", "rubygems_key", ("rubygems_",), r"rubygems_[0-9a-f]{48}"),
-    Vendor("crates.io", "crates_io_token", ("cio",), r"cio[A-Za-z0-9]{32}", _random),
+    Vendor("crates.io", "crates_io_token", ("cio",), r"cio[A-Za-z0-9]{32}", _random, then=rf"{_B62}{{12}}"),
     Vendor("NuGet", "nuget_key", ("oy2",), r"oy2[a-z0-9]{43}"),
     Vendor("Clojars", "clojars_token", ("CLOJARS_",), r"CLOJARS_[a-z0-9]{60}"),
     Vendor("Docker Hub", "docker_token", ("dckr_pat_", "dckr_oat_"), r"dckr_[po]at_[A-Za-z0-9_-]{24,}"),
@@ -289,7 +293,7 @@ VENDORS = (
            r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}", _random,
            (r"[A-Za-z0-9_-]\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]",)),
     Vendor("Telegram", "telegram_bot_token", (":AA",), r"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{32,34}"),
-    Vendor("Twilio", "twilio_key", ("SK",), r"SK[0-9a-f]{32}"),
+    Vendor("Twilio", "twilio_key", ("SK",), r"SK[0-9a-f]{32}", then=rf"{_HEX}{{8}}"),
     Vendor("Twilio", "twilio_auth_token", ("twilio",), _near("twilio", r"[0-9a-f]{32}"), _present),
     Vendor("Twilio", "twilio_auth_token", (), r"AC[0-9a-f]{32}[\"']?[\s:,]{1,3}[\"']?([0-9a-f]{32})",
            _present,
@@ -301,7 +305,8 @@ VENDORS = (
            hints=(r"[0-9a-f]-[0-9a-f]{8}-[0-9a-f]{8}",)),
     Vendor("Mailchimp", "mailchimp_key", ("-us",), r"[0-9a-f]{32}-us[0-9]{1,2}"),
     Vendor("Brevo", "brevo_key", ("xkeysib-", "xsmtpsib-"), r"x(?:key|smtp)sib-[0-9a-f]{64}-[A-Za-z0-9]{16}"),
-    Vendor("Resend", "resend_key", ("re_",), r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,28}", _random),
+    Vendor("Resend", "resend_key", ("re_",), r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,28}", _random,
+           then=rf"{_B62}{{8}}_"),
     Vendor("Postmark", "postmark_token", ("postmark",), _near("postmark", _UUID), _present),
     Vendor("Intercom", "intercom_token", ("dG9rO",), r"dG9rO[A-Za-z0-9+/]{50,}={0,2}"),
     Vendor("MessageBird", "messagebird_key", ("messagebird",), _near("messagebird", r"[A-Za-z0-9]{25}"),
@@ -351,7 +356,8 @@ VENDORS = (
            r"lin_(?:api|oauth|wh)_[A-Za-z0-9]{32,}"),
     Vendor("Notion", "notion_token", ("ntn_", "secret_"), r"ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{43}"),
     Vendor("Figma", "figma_token", ("figd_", "figo_", "figor_"), r"fig(?:d|o|or|u|ur)_[A-Za-z0-9_-]{36,}"),
-    Vendor("Airtable", "airtable_token", ("pat",), r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
+    Vendor("Airtable", "airtable_token", ("pat",), r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}",
+           then=rf"{_B62}{{14}}\."),
     Vendor("Airtable", "airtable_key", ("airtable",), _near("airtable", r"key[A-Za-z0-9]{14}"), _present),
     Vendor("Asana", "asana_token", (), r"[0-9]/[0-9]{12,20}(?:/[0-9]{12,20})?:[0-9a-f]{32}",
            hints=(r"[0-9]/[0-9]{12}",)),

@@ -1,6 +1,6 @@
 """How near two tasks are in what matters: their differences, and the tier of reuse."""
 
-from engramia.core.similarity.differences import Difference, DifferenceKind, differences
+from engramia.core.similarity.differences import Difference, DifferenceKind, differ, differences
 from engramia.core.similarity.tiers import (
     CROWD_RANK,
     DOCUMENTED,
@@ -22,6 +22,7 @@ __all__ = [
     "DifferenceKind",
     "Thresholds",
     "agreement",
+    "differ",
     "differences",
     "near_identical",
     "reuse_tier",

@@ -9,6 +9,7 @@ from engramia.core.similarity.features import Features
 from engramia.core.similarity.lexicon import WEAK_WORDS
 
 _STEM = 4
+_START = _STEM - 1
 _MOST_PAIRS = 144
 """Beyond this many pairs of unmatched words forms are not looked for: the tasks differ anyway."""
 _MOST_EXTRA = 2
@@ -35,13 +36,30 @@ class Wording(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How two tasks are worded: what kind of change, and what is common to them."""
+    """How two parsed tasks are worded: what kind of change, and what is common to them."""
 
-    wording: Wording
-    shared: int
-    """Number of words that say something and have a twin."""
-    overlap: float
-    """Jaccard similarity of all words, those of grammar included, 0 to 1: high for fillings of a form."""
+    left: Features
+    right: Features
+    ours: AbstractSet[str]
+    """Words of the left task that say something and have no twin."""
+    theirs: AbstractSet[str]
+
+    @property
+    def wording(self) -> Wording:
+        return _wording(self.left, self.right, self.ours - WEAK_WORDS, self.theirs - WEAK_WORDS)
+
+    @property
+    def shared(self) -> int:
+        """Number of words that say something and have a twin."""
+        return min(
+            len(self.left.content) - len(self.ours),
+            len(self.right.content) - len(self.theirs),
+        )
+
+    @property
+    def overlap(self) -> float:
+        """Jaccard similarity of all words, those of grammar included, 0 to 1: high for fillings of a form."""
+        return _overlap(self.left.everything, self.right.everything)
 
     @property
     def common(self) -> float:
@@ -51,13 +69,7 @@ class Alignment:
 
 def align(left: Features, right: Features) -> Alignment:
     """Return how the wordings of two parsed tasks relate; symmetric."""
-    ours, theirs = unmatched(left.content, right.content)
-    shared = min(len(left.content) - len(ours), len(right.content) - len(theirs))
-    return Alignment(
-        wording=_wording(left, right, ours - WEAK_WORDS, theirs - WEAK_WORDS),
-        shared=shared,
-        overlap=_overlap(left.everything, right.everything),
-    )
+    return Alignment(left, right, *unmatched(left.content, right.content))
 
 
 def _wording(left: Features, right: Features, ours: AbstractSet[str], theirs: AbstractSet[str]) -> Wording:
@@ -84,8 +96,12 @@ def unmatched(left: frozenset[str], right: frozenset[str]) -> tuple[set[str], se
     ours, theirs = set(left - right), set(right - left)
     if len(ours) * len(theirs) > _MOST_PAIRS:
         return ours, theirs
+    by_start: dict[str, list[str]] = {}
+    for other in theirs:
+        by_start.setdefault(other[:_START], []).append(other)
     for word in sorted(ours):
-        twin = min((other for other in theirs if akin(word, other)), default=None)
+        near = by_start.get(word[:_START], ())
+        twin = min((other for other in near if other in theirs and akin(word, other)), default=None)
         if twin is not None:
             ours.remove(word)
             theirs.remove(twin)
@@ -95,7 +111,7 @@ def unmatched(left: frozenset[str], right: frozenset[str]) -> tuple[set[str], se
 def akin(left: str, right: str) -> bool:
     """Whether two words look like forms or misspellings of one: most of their letters begin or end alike."""
     shorter, longer = (left, right) if len(left) <= len(right) else (right, left)
-    if len(shorter) < _STEM or shorter[: _STEM - 1] != longer[: _STEM - 1]:
+    if len(shorter) < _STEM or shorter[:_START] != longer[:_START]:
         return False
     if longer.startswith(shorter) and longer[len(shorter) :] in _SUFFIXES:
         return True

@@ -61,9 +61,19 @@ def differences(left: str, right: str) -> tuple[Difference, ...]:
     return () if left == right else find_differences(features(left), features(right))
 
 
+def differ(left: str, right: str) -> bool:
+    """Whether two tasks have any of `differences`, without looking for them all."""
+    return left != right and any_difference(features(left), features(right))
+
+
 def find_differences(left: Features, right: Features) -> tuple[Difference, ...]:
     """Return `differences` of two parsed tasks."""
     return tuple(found for find in _FINDERS for found in find(left, right))
+
+
+def any_difference(left: Features, right: Features) -> bool:
+    """Whether two parsed tasks have any of `differences`."""
+    return any(True for find in _FINDERS for _ in find(left, right))
 
 
 def _difference(
@@ -136,8 +146,10 @@ def _opposites(left: Features, right: Features) -> Iterator[Difference]:
             opposed = bool(ours - theirs and theirs - ours)
         else:
             opposed = axis in MARKED_AXES and _stands_alone(axis, left, right)
+        if not opposed:
+            continue
         one, other = _pole_words(left, axis), _pole_words(right, axis)
-        if opposed and not {one, other} - {""} <= told:
+        if not {one, other} - {""} <= told:
             told |= {one, other}
             yield Difference(DifferenceKind.OPPOSITE, one, other)
 

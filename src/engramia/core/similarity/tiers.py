@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from engramia.core.model import ReuseTier
 from engramia.core.similarity.alignment import Alignment, Wording, align
-from engramia.core.similarity.differences import find_differences
+from engramia.core.similarity.differences import any_difference
 from engramia.core.similarity.features import Features, features
 from engramia.core.words import jaccard, normalise
 
@@ -38,6 +38,11 @@ class Thresholds:
     """So near that it can be adapted in any crowd."""
     template: float = 0.0
     """Least share of common words, grammar included, that two fillings of one template have."""
+
+    @property
+    def least(self) -> float:
+        """The least similarity of any duplicate."""
+        return min(map(self.least_duplicate, Wording))
 
     def least_duplicate(self, wording: Wording) -> float:
         """Return the least similarity of a duplicate whose words differ in this way."""
@@ -105,7 +110,11 @@ def reuse_tier(
     """
     ours, theirs = features(left), features(right)
     alignment = align(ours, theirs)
-    if similarity >= thresholds.least_duplicate(alignment.wording) and not _differ(left, right, ours, theirs):
+    if (
+        similarity >= thresholds.least
+        and similarity >= thresholds.least_duplicate(alignment.wording)
+        and not _differ(left, right, ours, theirs)
+    ):
         return ReuseTier.DUPLICATE
     stands_out = crowd < thresholds.crowd or lead >= thresholds.lead or similarity >= thresholds.certain
     adaptable = _adaptable(similarity, alignment, thresholds, stands_out=stands_out)
@@ -113,7 +122,7 @@ def reuse_tier(
 
 
 def _differ(left: str, right: str, ours: Features, theirs: Features) -> bool:
-    return left != right and bool(find_differences(ours, theirs))
+    return left != right and any_difference(ours, theirs)
 
 
 def _adaptable(similarity: float, alignment: Alignment, thresholds: Thresholds, *, stands_out: bool) -> bool:
@@ -143,7 +152,7 @@ def near_identical(left: str, right: str) -> bool:
     if left == right:
         return True
     ours, theirs = features(left), features(right)
-    return _near_the_same_words(left, right, ours, theirs) and not find_differences(ours, theirs)
+    return _near_the_same_words(left, right, ours, theirs) and not any_difference(ours, theirs)
 
 
 def _near_the_same_words(left: str, right: str, ours: Features, theirs: Features) -> bool:

@@ -30,6 +30,7 @@ class AttachedFile:
         self.cursor = Cursor()
         self.weighed = header.length if header else 0
         """Length (bytes) when it was last compacted, or when that was last found not worth it."""
+        self._users = 1
 
     @classmethod
     def open(cls, folder: Path, path: Path) -> "AttachedFile":
@@ -43,6 +44,10 @@ class AttachedFile:
         except BaseException:
             _close(fd, manifest_fd)
             raise
+
+    def is_at(self, found: os.stat_result) -> bool:
+        """Return whether this is the file that was `found`."""
+        return (found.st_dev, found.st_ino) == self.inode
 
     def size(self) -> int:
         """Return the file's length in bytes."""
@@ -74,9 +79,15 @@ class AttachedFile:
             return None
         return Cursor(header.length, header.last, header.last - header.base)
 
+    def keep_open(self) -> None:
+        """Put off closing: the descriptors stay until `close` is called once more."""
+        self._users += 1
+
     def close(self) -> None:
-        """Close the descriptors."""
-        _close(self.fd, self.manifest_fd)
+        """Close the descriptors, unless somebody keeps them open."""
+        self._users -= 1
+        if not self._users:
+            _close(self.fd, self.manifest_fd)
 
 
 def _contradict(size: int, known: Manifest | None, header: Header | None) -> None:

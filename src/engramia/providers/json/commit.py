@@ -41,8 +41,9 @@ class GroupCommit:
         """Return once line `seq` is on the disk; `sync` brings all lines there and returns the last."""
         if not self._lead(seq):
             return
+        reached = 0
         try:
-            self.reached(sync())
+            reached = sync()
         except OSError as error:
             self.fail(
                 f"The disk refused to confirm a write ({error.strerror or error}); whether the last writes "
@@ -52,6 +53,7 @@ class GroupCommit:
         finally:
             with self._changed:
                 self._syncing = False
+                self._durable = max(self._durable, reached)
                 self._changed.notify_all()
 
     def _lead(self, seq: int) -> bool:

@@ -1,14 +1,13 @@
-"""What the journal asks of the file system: durable writes, a lock between processes, errors in our words."""
+"""What the journal asks of the file system: durable writes, errors in our words."""
 
 import contextlib
 import errno
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engramia.errors import StorageError, StorageFullError, StorageUnavailableError
+from engramia.errors import StorageError, StorageFullError
 
 if sys.platform == "win32":  # pragma: no cover
     raise StorageError(
@@ -21,7 +20,6 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-_LONGEST_NAP = 0.002
 
 
 @contextlib.contextmanager
@@ -62,10 +60,9 @@ def sync_folder(folder: Path) -> None:
 
 def write_at(fd: int, data: bytes, offset: int) -> None:
     """Write all of `data` at `offset`: one system call unless the kernel takes less."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
+    written = os.pwrite(fd, data, offset)
+    while written < len(data):
+        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
 
 
 def read_at(fd: int, size: int, offset: int) -> bytes:
@@ -87,60 +84,9 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def inode(path: Path) -> tuple[int, int] | None:
-    """Return what identifies the file at `path`, or None if there is none."""
+def status(path: str) -> os.stat_result | None:
+    """Return what is known of the file at `path`, or None if there is none."""
     try:
-        found = os.stat(path)  # noqa: PTH116 -- on the path of every recall, and twice as fast as Path.stat
+        return os.stat(path)  # noqa: PTH116 -- on the path of every recall, and twice as fast as Path.stat
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
-
-
-@contextlib.contextmanager
-def process_lock(path: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock that excludes other processes; `path` and its folder are made if missing.
-
-    Raises `StorageUnavailableError` after `timeout` seconds.
-    """
-    with translated(f"Cannot lock {path}"):
-        fd = _lock(path, time.monotonic() + timeout)
-    try:
-        yield
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # said aloud: a forked child may still hold the descriptor
-        os.close(fd)
-
-
-def _lock(path: Path, deadline: float) -> int:
-    """Return a locked descriptor of the file that is at `path` now, not of one erased while we waited."""
-    while True:
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        except FileNotFoundError:
-            make_folder(path.parent)
-            continue
-        try:
-            _wait_for(fd, path, deadline)
-            held = os.fstat(fd)
-            if inode(path) == (held.st_dev, held.st_ino):
-                return fd
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
-
-
-def _wait_for(fd: int, path: Path, deadline: float) -> None:
-    nap = 0.00005
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise StorageUnavailableError(
-                    f"Another process has held {path} for too long; is one stopped or stuck?"
-                ) from None
-            time.sleep(nap)
-            nap = min(nap * 2, _LONGEST_NAP)
-        else:
-            return

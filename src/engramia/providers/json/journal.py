@@ -20,10 +20,12 @@ from engramia.providers.json.attached import AttachedFile, ContradictionError
 from engramia.providers.json.commit import GroupCommit
 from engramia.providers.json.erasing import erased_name, remove_erased
 from engramia.providers.json.lines import frame_transaction
+from engramia.providers.json.lock import ProcessLock
 from engramia.providers.json.manifest import FILE as MANIFEST
 from engramia.providers.json.manifest import open_manifest
 from engramia.providers.json.quarantine import Quarantine
 from engramia.providers.json.tail import UNKNOWN, Batch, Cursor, Damage, Scan
+from engramia.providers.json.word_file import JournalState
 
 JOURNAL = "journal.jsonl"
 LOCK = "lock"
@@ -63,12 +65,12 @@ class Journal:
     def __init__(self, folder: Path, replica: Replica, *, sync: bool, lock_timeout: float) -> None:
         self._folder = folder
         self._path = folder / JOURNAL
-        self._lock_path = folder / LOCK
+        self._name = os.fspath(self._path)
+        self._lock = ProcessLock(folder / LOCK, lock_timeout)
         self._replica = replica
         self._sync = sync
-        self._lock_timeout = lock_timeout
         self._commit = GroupCommit()
-        self._descriptors = threading.Lock()  # held while a descriptor is duplicated or closed
+        self._descriptors = threading.Lock()  # held while the file is replaced, or is kept open
         self._file: AttachedFile | None = None
         self._id: str | None = None
         self._quarantine = Quarantine(folder, self._path)
@@ -80,7 +82,7 @@ class Journal:
         except _SuspicionError:
             with contextlib.ExitStack() as stack:
                 try:
-                    stack.enter_context(self._locked())
+                    stack.enter_context(self._lock)
                 except StorageUnavailableError:
                     raise
                 except StorageError as error:  # a read-only mount: no writer can be at work
@@ -93,16 +95,13 @@ class Journal:
         if self._file is not None:
             self._file.cursor = Cursor()
 
-    def _locked(self) -> contextlib.AbstractContextManager[None]:
-        return disk.process_lock(self._lock_path, self._lock_timeout)
-
-    def _follow(self, *, shut_out: bool) -> None:
+    def _follow(self, *, shut_out: bool) -> int:
+        """Read what is new and return the journal's length in bytes, 0 if there is none."""
         try:
-            with disk.translated(f"Cannot read {self._path}"):
-                self._attach(shut_out=shut_out)
-                file = self._file
-                if file is not None and (file.size() != file.cursor.offset or file.cursor.seq == UNKNOWN):
-                    self._read_on(file, shut_out=shut_out)
+            return self._catch_up(shut_out=shut_out)
+        except OSError as error:
+            self._drop()
+            raise disk.translate(error, f"Cannot read {self._path}") from error
         except ContradictionError as error:
             self._drop()
             if shut_out:
@@ -112,18 +111,28 @@ class Journal:
             self._drop()
             raise
 
+    def _catch_up(self, *, shut_out: bool) -> int:
+        found, file = disk.status(self._name), self._file
+        if file is not None and found is not None and file.is_at(found):
+            size = found.st_size
+        else:
+            self._attach(found, shut_out=shut_out)
+            file = self._file
+            size = file.size() if file is not None else 0
+        if file is not None and (size != file.cursor.offset or file.cursor.seq == UNKNOWN):
+            self._read_on(file, shut_out=shut_out)
+        return size
+
     def _corrupt(self, wrong: str) -> StorageCorruptError:
         return StorageCorruptError(
             f"{self._path} {wrong}. Put the file back from a backup; or, to go on with what is left of it, "
             f"delete {self._folder / MANIFEST} (and {JOURNAL} beside it if that is empty)."
         )
 
-    def _attach(self, *, shut_out: bool) -> None:
-        """Make `self._file` the file that is at the journal's path now."""
-        found, old = disk.inode(self._path), self._file
+    def _attach(self, found: os.stat_result | None, *, shut_out: bool) -> None:
+        """Make `self._file` the file that was `found` at the journal's path."""
+        old = self._file
         if old is not None:
-            if found == old.inode:
-                return
             self._read_on(old, shut_out=shut_out)  # what was written before it was replaced
         if found is None:
             self._drop()
@@ -173,19 +182,19 @@ class Journal:
     def exclusive(self) -> Iterator[None]:
         """Shut out every other writer and be up to date."""
         self._commit.check()
-        with self._locked():
-            self._follow(shut_out=True)
-            if self._file is not None:
-                if not self._file.writable:
+        with self._lock:
+            length = self._follow(shut_out=True)
+            file = self._file
+            if file is not None:
+                if not file.writable:
                     raise StorageError(f"{self._path} is not writable. Check its owner and mode.")
-                with disk.translated(f"Cannot repair the end of {self._path}"):
-                    self._cut_tail(self._file)
+                if length > file.cursor.offset:
+                    with disk.translated(f"Cannot repair the end of {self._path}"):
+                        self._cut_tail(file)
             yield
 
     def _cut_tail(self, file: AttachedFile) -> None:
         """Take away the end of a transaction whose writer died; a damaged whole line is kept aside first."""
-        if file.size() <= file.cursor.offset:
-            return
         scan = self._read_on(file, shut_out=True)
         cursor = file.cursor
         if scan.tail_is_damaged:
@@ -195,20 +204,28 @@ class Journal:
 
     def append(self, events: Sequence[bytes]) -> None:
         """Write one transaction, inside `exclusive`. If this raises, nothing of it was kept."""
-        with disk.translated(f"Cannot write to {self._path}"):
-            file = (
-                self._file if self._file is not None else self._install(iter(()), secrets.token_hex(8), 1, 0)
-            )
+        try:
+            file = self._file or self._install(iter(()), secrets.token_hex(8), 1, 0)
             cursor = file.cursor
             data, last = frame_transaction(cursor.seq + 1, events)
             data = b"\n" + data if cursor.ragged else data
-            try:
-                disk.write_at(file.fd, data, cursor.offset)
-            except OSError:
-                with contextlib.suppress(OSError):  # what cannot be cut now is cut by the next writer
-                    os.ftruncate(file.fd, cursor.offset)
-                raise
-            file.cursor = Cursor(cursor.offset + len(data), last, cursor.line + last - cursor.seq)
+            self._write(file.fd, data, cursor.offset)
+        except OSError as error:
+            raise disk.translate(error, f"Cannot write to {self._path}") from error
+        file.cursor = Cursor(cursor.offset + len(data), last, cursor.line + last - cursor.seq)
+
+    def _write(self, fd: int, data: bytes, offset: int) -> None:
+        try:
+            disk.write_at(fd, data, offset)
+        except OSError:
+            with contextlib.suppress(OSError):  # what cannot be cut now is cut by the next writer
+                os.ftruncate(fd, offset)
+            raise
+
+    @property
+    def state(self) -> JournalState | None:
+        """Which journal this is and how often it was compacted; None without one that says so."""
+        return JournalState(self._file.id, self._file.generation) if self._file and self._file.id else None
 
     def ticket(self) -> int:
         """Return the number of the last line, to wait for."""
@@ -224,19 +241,25 @@ class Journal:
             file = self._file
             if file is None:
                 raise StorageError(f"{self._folder} was erased or closed while a write to it was under way.")
-            cursor, fd = file.cursor, os.dup(file.fd)
+            cursor = file.cursor
+            file.keep_open()
         try:
-            disk.sync_file(fd)
-        finally:
-            os.close(fd)
-        self._note_synced(file, cursor)
+            disk.sync_file(file.fd)
+        except BaseException:
+            self._release(file)
+            raise
+        self._release(file, synced=cursor)
         return cursor.seq
 
-    def _note_synced(self, file: AttachedFile, cursor: Cursor) -> None:
+    def _release(self, file: AttachedFile, *, synced: Cursor | None = None) -> None:
         with self._descriptors:
-            if self._file is file:
-                with contextlib.suppress(OSError):  # a guard: what it would note is safe without it
-                    file.note_synced(cursor)
+            if synced is not None and self._file is file:
+                self._note(file, synced)
+            file.close()
+
+    def _note(self, file: AttachedFile, synced: Cursor) -> None:
+        with contextlib.suppress(OSError):  # a guard: what it would note is safe without it
+            file.note_synced(synced)
 
     def compact_if_worth(self) -> None:
         """Rewrite the journal when it is mostly history, inside `exclusive`; a failure changes nothing."""
@@ -283,7 +306,7 @@ class Journal:
         file.cursor = Cursor(header.length, header.last, header.last - base)
         self._id = id
         self._swap(file)
-        self._note_synced(file, file.cursor)
+        self._note(file, file.cursor)
         self._commit.reached(header.last)
         return file
 
@@ -306,11 +329,12 @@ class Journal:
         """Delete the folder, every byte; what a dying process leaves of it goes when a storage is opened."""
         if self._folder.is_dir():
             gone = erased_name(self._folder)
-            with self._locked(), disk.translated(f"Cannot erase {self._folder}"):
+            with self._lock, disk.translated(f"Cannot erase {self._folder}"):
                 self._folder.rename(gone)
                 disk.sync_folder(gone.parent)
             remove_erased(gone)
         self._drop()
+        self._lock.close()
         self._id = None
         self._commit.restart()
 
@@ -321,6 +345,7 @@ class Journal:
                 self.wait_durable(self.ticket())
         finally:
             self._drop()
+            self._lock.close()
 
     def describe(self) -> dict[str, Any]:
         """Return the journal's length in bytes, its generation and everything that is wrong with it."""

@@ -35,6 +35,8 @@ def frame(seq: int, events: Sequence[bytes], *, more: bool = False) -> bytes:
 
 def frame_transaction(seq: int, events: Sequence[bytes]) -> tuple[bytes, int]:
     """Return the lines of one transaction, numbered from `seq`, and the number of the last."""
+    if sum(map(len, events)) <= _LINE_BYTES:
+        return frame(seq, events), seq
     groups = list(_groups(events))
     last = seq + len(groups) - 1
     framed = (frame(number, group, more=number < last) for number, group in enumerate(groups, seq))

@@ -5,8 +5,8 @@ never synced itself: after a power cut it may lag behind the journal, but never 
 """
 
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import orjson
@@ -17,8 +17,7 @@ FILE = "manifest.json"
 _SIZE = 192  # one sector's worth: a write of it is never torn by a dying process
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What is known of a journal: which one, its generation, its last line and length (bytes) when synced."""
 
     id: str
@@ -55,9 +54,10 @@ def read_manifest(fd: int | None) -> Manifest | None:
 
 def write_manifest(fd: int, manifest: Manifest) -> None:
     """Put `manifest` in place of what the file says, in one write."""
-    text = orjson.dumps(asdict(manifest) | {"crc": _checksum(manifest)})
+    values = orjson.dumps(manifest._asdict())
+    text = b'%b,"crc":"%08x"}' % (values[:-1], crc32(values))
     write_at(fd, text.ljust(_SIZE - 1) + b"\n", 0)
 
 
 def _checksum(manifest: Manifest) -> str:
-    return f"{crc32(orjson.dumps(asdict(manifest))):08x}"
+    return f"{crc32(orjson.dumps(manifest._asdict())):08x}"

@@ -18,9 +18,10 @@ from engramia.core.query import DecayPolicy, Filter, Page, Search, SearchPage
 from engramia.core.words import jaccard, words
 from engramia.errors import EmbeddingModelMismatchError, NotFoundError, ValidationError
 from engramia.providers.json import codec
+from engramia.providers.json.candidates import matching
 from engramia.providers.json.patterns import PatternTable
 from engramia.providers.json.rows import pattern_of, record_of
-from engramia.providers.json.search import matching, run_search
+from engramia.providers.json.search import run_searches
 from engramia.providers.json.transaction import Transaction
 
 
@@ -46,7 +47,11 @@ class JSONPatternStore:
 
     def search(self, search: Search) -> SearchPage:
         """Answer a recall exactly: full pages while matches remain, `has_more` true only if there is more."""
-        return run_search(self._table, search)
+        return self.search_many([search])[0]
+
+    def search_many(self, searches: Sequence[Search]) -> Sequence[SearchPage]:
+        """Answer each recall as `search` does, in one pass over the vectors."""
+        return run_searches(self._table, searches)
 
     def near_identical(self, task: str, min_jaccard: float) -> Sequence[Pattern]:
         """Return patterns whose normalised task is `task`'s, then by overlap, then by score, newest first."""

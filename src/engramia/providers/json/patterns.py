@@ -1,6 +1,6 @@
 """The patterns of one scope in memory, made by the events of its journal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from engramia.core import limits
 from engramia.core.overlap import OverlapIndex
 from engramia.core.query import DecayPolicy
 from engramia.core.ranking import quality_factor
+from engramia.core.roots import Roots
 from engramia.core.word_index import CODE_CHARS, WordIndex
 from engramia.core.words import words
 from engramia.providers.json import codec
@@ -22,6 +23,7 @@ from engramia.providers.json.rows import (
     pattern_of,
 )
 from engramia.providers.json.vectors import Vectors
+from engramia.providers.json.word_file import WordCopy
 
 type Events = Sequence[codec.Json]
 
@@ -44,8 +46,14 @@ class PatternTable:
         self._free: list[int] = []
         # The indexes are brought up to date when they are asked: writing does not wait for those that
         # only reading needs, and opening for none.
-        self._task_words, self._due_task_words = WordIndex(), set[int]()
-        self._code_words, self._due_code_words = WordIndex(), set[int]()
+        self.roots = Roots()
+        """The roots of both word indexes."""
+        self._task_words, self._due_task_words = WordIndex(self.roots), set[int]()
+        self._code_words, self._due_code_words = WordIndex(self.roots), set[int]()
+        self.cut = 0
+        """How many texts were cut into words since the indexes were last copied."""
+        self.recollect: Callable[[PatternTable], None] | None = None
+        """What is called once, before the first text is cut, to `take_words` that are known."""
         self._overlaps, self._due_overlaps = OverlapIndex(), set[int]()
         self.handlers = {
             "add": self._add,
@@ -71,14 +79,35 @@ class PatternTable:
     @property
     def task_words(self) -> WordIndex:
         """The index of the words of the tasks, up to date."""
+        self._begin_words()
         if self._due_task_words:
+            self.cut += len(self._due_task_words)
             self._task_words.add_many([(row, self.body(row).task) for row in sorted(self._due_task_words)])
             self._due_task_words.clear()
         return self._task_words
 
     @property
+    def is_cut(self) -> bool:
+        """Whether both word indexes are up to date."""
+        return not (self._due_task_words or self._due_code_words)
+
+    def take_words(self, copy: WordCopy, rows: Sequence[int | None]) -> None:
+        """Let both word indexes, still empty, hold `rows` as a copy knows them (see `WordCopy.put_into`)."""
+        known = {row for row in rows if row is not None}
+        copy.put_into(self.roots, self._task_words, self._code_words, rows)
+        self._due_task_words -= known
+        self._due_code_words -= known
+
+    def _begin_words(self) -> None:
+        """Take what is known of the words before the first text is cut."""
+        recollect, self.recollect = self.recollect, None
+        if recollect is not None and not (len(self._task_words) or len(self._code_words)):
+            recollect(self)
+
+    @property
     def code_words(self) -> WordIndex:
         """The index of the words of the codes, up to date."""
+        self._begin_words()
         if self._due_code_words:
             self._code_words.add_many(
                 [(row, _indexed_code(self.body(row))) for row in sorted(self._due_code_words)]
@@ -120,6 +149,9 @@ class PatternTable:
         return {"kind": "add", "record": record, "model": pattern.embedding_model, "vector": vector}
 
     def _add(self, events: Events) -> None:
+        if len(events) == 1:
+            self._add_one(events[0])
+            return
         keys = [event["record"]["key"] for event in events]
         if len(set(keys)) < len(keys):
             for event in events:
@@ -131,6 +163,31 @@ class PatternTable:
         rows = self._allocate(len(keys))
         self._fill(rows, [event["record"] for event in events])
         self._fill_vectors(rows, events)
+
+    def _add_one(self, event: codec.Json) -> None:
+        """Do what `_add` does, for one: learning does not pay for numpy's way with many."""
+        record = event["record"]
+        if record["key"] in self.rows:
+            self._discard(self.rows[record["key"]])
+        (row,) = self._allocate(1).tolist()
+        self._fill_one(row, record)
+        if event["vector"] is not None and event["model"] == (self.model or event["model"]):
+            self.model = event["model"]
+            self._put_vectors(np.array([row]), [event["vector"]])
+
+    def _fill_one(self, row: int, record: codec.Json) -> None:
+        columns = self.columns
+        columns.alive[row], columns.dense[row] = True, False
+        columns.key[row] = record["key"][len(KEY_PREFIX) :]
+        columns.score[row] = record["success_score"]
+        columns.created[row] = created = codec.micros(codec.time_of(record["created_at"]))
+        same = record["decayed_at"] == record["created_at"]
+        columns.decayed[row] = created if same else codec.micros(codec.time_of(record["decayed_at"]))
+        columns.reuse[row] = record["reuse_count"]
+        columns.classification[row] = _CLASSIFICATION[record["classification"]]
+        columns.source[row] = _SOURCE[record["source"]]
+        columns.quality[row] = _quality(record["observations"])
+        self._place(row, _body_of(record))
 
     def _fill(self, rows: NDArray[np.intp], records: Sequence[codec.Json]) -> None:
         columns = self.columns

@@ -1,239 +1,48 @@
-"""Recall over the patterns of one scope: the query as numpy masks, `core.ranking` over the columns.
+"""Recall over the patterns of one scope: many searches at once, `core.ranking` over the columns.
 
-A first pass scores every row in float32. What it finds best is then scored again, exactly and regardless of
-where in the matrix a row stands: equal patterns tie, and the order is the same in every process.
+A first pass (`candidates.py`) scores every row in float32. What it finds best is then scored again, exactly
+and regardless of where in the matrix a row stands and what else was asked: equal patterns tie, and the answer
+is the same in every process and in every company.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import batched, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engramia.core.query import Filter, Hit, Search, SearchPage
-from engramia.core.ranking import (
-    head_bonus,
-    lexical_part,
-    one_per_group,
-    recency_factor,
-    relevance,
-    word_order,
-)
-from engramia.core.similarity import CROWD_RANK, differences
+from engramia.core.query import Hit, Search, SearchPage
+from engramia.core.ranking import head_bonus, lexical_part, one_per_group, relevance, word_order
+from engramia.core.similarity import CROWD_RANK, differ
 from engramia.core.words import words
 from engramia.errors import EmbeddingModelMismatchError
-from engramia.providers.json import codec
+from engramia.providers.json.candidates import Candidates, Floats, Mask, Rows, recency
 from engramia.providers.json.patterns import PatternTable
-from engramia.providers.json.rows import CLASSIFICATIONS, SOURCES, Columns, pattern_of
+from engramia.providers.json.rows import pattern_of
 
-type Numbers = NDArray[np.float32] | NDArray[np.float64]
-type Mask = NDArray[np.bool_]
-type Rows = NDArray[np.intp]
+type Doubles = NDArray[np.float64]
 
-_DAY_MICROS = 86_400_000_000
-_COSINE_ERROR = 1e-5
-_SCORE_ERROR = 2e-3  # what an error of the cosine can become where the angle is steepest, near equal vectors
 _SPARE = 24  # candidates beyond the page at first: groups take some
+_TOGETHER = 16  # searches that share a pass over the matrix: more gain little, and each has its products
 
 
-def matching(columns: Columns, filter: Filter) -> Mask:
-    """Return which rows are alive and pass the filter, shape (columns.size,)."""
-    size = columns.size
-    passing = columns.alive[:size].copy()
-    if filter.classification is not None:
-        passing &= columns.classification[:size] == CLASSIFICATIONS.index(filter.classification)
-    if filter.source is not None:
-        passing &= columns.source[:size] == SOURCES.index(filter.source)
-    if filter.min_score is not None:
-        passing &= columns.score[:size] >= filter.min_score
-    return passing
-
-
-def run_search(table: PatternTable, search: Search) -> SearchPage:
-    """Answer a recall exactly, as `PatternStore.search` asks."""
-    wanted = search.offset + search.limit + 1
+def run_searches(table: PatternTable, searches: Sequence[Search]) -> list[SearchPage]:
+    """Answer recalls exactly, as `PatternStore.search_many` asks."""
     if not table.rows:
-        return SearchPage((), search.offset)
-    recall = _Recall(table, search)
-    count = max(search.fusion.head, wanted) + _SPARE
-    while True:
-        best, complete = recall.best(count)
-        order = recall.one_per_group(best.rows.tolist()) if search.deduplicate else iter(best.rows.tolist())
-        found = list(islice(order, wanted))
-        if complete or len(found) == wanted:
-            break
-        count *= 4
-    hits = best.hits(table, found[search.offset : search.offset + search.limit])
-    return SearchPage(tuple(hits), search.offset, len(found) == wanted, recall.crowd, recall.lead(best))
+        return [SearchPage((), search.offset) for search in searches]
+    vectors = [_usable_vector(table, search) for search in searches]
+    pages: list[SearchPage] = []
+    for some in batched(zip(searches, vectors, strict=True), _TOGETHER):
+        products = _products(table, [vector for _, vector in some])
+        pages += [
+            _Recall(table, search, vector, dense).page()
+            for (search, vector), dense in zip(some, products, strict=True)
+        ]
+    return pages
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """Candidates with the parts of their scores, all of shape (n,)."""
-
-    rows: Rows
-    similarity: Numbers
-    lexical: Numbers
-    relevance: NDArray[np.float64]
-    quality: Numbers
-    recency: Numbers
-    dense: Mask
-
-    @property
-    def score(self) -> NDArray[np.float64]:
-        return self.relevance * self.quality * self.recency
-
-    def take(self, places: Rows | Mask) -> "_Scored":
-        """Return the candidates in `places`, in that order."""
-        return _Scored(
-            self.rows[places],
-            self.similarity[places],
-            self.lexical[places],
-            self.relevance[places],
-            self.quality[places],
-            self.recency[places],
-            self.dense[places],
-        )
-
-    def hits(self, table: PatternTable, rows: Sequence[int]) -> Iterator[Hit]:
-        """Yield the hits of `rows`, which are among the candidates."""
-        place_of = {row: place for place, row in enumerate(self.rows.tolist())}
-        for row in rows:
-            place = place_of[row]
-            yield Hit(
-                pattern_of(table.body(row), table.columns, row, table.model),
-                float(self.similarity[place]),
-                float(self.lexical[place]),
-                float(self.relevance[place]),
-                float(self.quality[place]),
-                float(self.recency[place]),
-                bool(self.dense[place]),
-            )
-
-
-class _Recall:
-    """One search over one table: the approximate score of every row, and the exact one of the best."""
-
-    def __init__(self, table: PatternTable, search: Search) -> None:
-        self._table, self._search = table, search
-        self._words = words(search.task)
-        self._vector = _usable_vector(table, search)
-        size = table.columns.size
-        self._task_words = table.task_words.scores(self._words, size)
-        self._code_words = table.code_words.scores(self._words, size)
-        self.crowd = 0.0
-        self._scores = self._approximate(size)
-        self._candidates = int(np.count_nonzero(self._scores > -1.0))
-
-    def best(self, count: int) -> tuple[_Scored, bool]:
-        """Return at least the best `count` candidates, best first, and whether they are all there are."""
-        complete = self._candidates <= count
-        if complete:
-            rows, least = np.flatnonzero(self._scores > -1.0), -1.0
-        else:
-            least = float(np.partition(self._scores, -count)[-count]) - _SCORE_ERROR
-            rows = np.flatnonzero(self._scores >= max(least, -0.5))
-        scored = self._exact(rows)
-        # Whatever was left out lies below this, however inexact its score was.
-        scored = scored.take(scored.score >= least + _SCORE_ERROR / 2) if not complete else scored
-        return self._with_head(_ranked(self._table, scored)), complete
-
-    def lead(self, best: _Scored) -> float:
-        """Return how far the best candidate's relevance lies above the next group's."""
-        rows = best.rows.tolist()
-        leaders = [rows.index(row) for row in islice(self.one_per_group(rows), 2)]
-        relevances = [float(best.relevance[place]) for place in leaders]
-        return relevances[0] - sum(relevances[1:]) if relevances else 0.0
-
-    def one_per_group(self, rows: Sequence[int]) -> Iterator[int]:
-        """Yield of `rows`, best first, those whose task repeats no earlier one."""
-        numbers: dict[str, int] = {}
-        return one_per_group(
-            (row, {numbers.setdefault(word, len(numbers)) for word in words(self._table.body(row).task)})
-            for row in rows
-        )
-
-    def _approximate(self, size: int) -> Numbers:
-        """Return every row's score, -1 for those that no match can be."""
-        table, search, columns = self._table, self._search, self._table.columns
-        possible = matching(columns, search.filter)
-        dense = None
-        if self._vector is not None:
-            dense = table.vectors.dot(self._vector, size)
-            self.crowd = _nth_highest(dense, columns.alive[:size] & columns.dense[:size])
-            # Similarity is the cosine clamped to 0..1, so nothing lies below 0.
-            near = np.maximum(dense, 0.0) >= search.min_similarity - _COSINE_ERROR
-            if table.dense_count < len(table.rows):
-                has = columns.dense[:size]
-                dense[~has] = np.nan
-                near = np.where(has, near, self._related())
-            possible &= near
-        else:
-            lexical = lexical_part(self._task_words, self._code_words, search.fusion)
-            self.crowd = _nth_highest(lexical, columns.alive[:size])
-            possible &= self._related()
-        scores: Numbers = relevance(dense, self._task_words, self._code_words, search.fusion)
-        if search.eval_weighted:
-            scores *= columns.quality[:size].astype(np.float32)
-        if search.recency_weight:
-            scores *= self._recency(slice(0, size)).astype(np.float32)
-        scores[~possible] = -1.0
-        return scores
-
-    def _related(self) -> Mask:
-        """Return which rows share enough words with the query to count without a vector."""
-        lexical = lexical_part(self._task_words, self._code_words, self._search.fusion)
-        return np.asarray(lexical >= self._search.fusion.min_lexical)
-
-    def _recency(self, rows: Rows | slice) -> NDArray[np.float64]:
-        search = self._search
-        age = (codec.micros(search.now) - self._table.columns.created[rows]) / _DAY_MICROS
-        return recency_factor(age, search.recency_half_life_days, search.recency_weight)
-
-    def _exact(self, rows: Rows) -> _Scored:
-        """Return the candidates among `rows` with their exact scores."""
-        search, columns = self._search, self._table.columns
-        task_words, code_words = self._task_words[rows], self._code_words[rows]
-        lexical = lexical_part(task_words, code_words, search.fusion)
-        has = columns.dense[rows] if self._vector is not None else np.zeros(len(rows), dtype=np.bool_)
-        cosine = self._cosine(self._vector, rows, has) if self._vector is not None else None
-        similarity = lexical if cosine is None else np.where(has, np.clip(cosine, 0.0, 1.0), lexical)
-        ones = np.ones(len(rows))
-        scored = _Scored(
-            rows,
-            similarity,
-            lexical,
-            relevance(cosine, task_words, code_words, search.fusion).astype(np.float64),
-            columns.quality[rows] if search.eval_weighted else ones,
-            self._recency(rows) if search.recency_weight else ones,
-            has,
-        )
-        least = np.where(has, search.min_similarity, search.fusion.min_lexical)
-        return scored.take(similarity >= least)
-
-    def _cosine(self, vector: NDArray[np.float32], rows: Rows, has: Mask) -> NDArray[np.float32]:
-        """Return each row's cosine, NaN without a vector: float64 sums in the same order for every row."""
-        products = (self._table.vectors.take(rows) * vector.astype(np.float64)).sum(axis=1)
-        return np.where(has, products, np.nan).astype(np.float32)
-
-    def _with_head(self, ranked: _Scored) -> _Scored:
-        """Return the candidates with the best few read again beside the query and put in order."""
-        head = np.arange(min(self._search.fusion.head, len(ranked.rows)))
-        for place in head:
-            ranked.relevance[place] += self._bonus(int(ranked.rows[place]), dense=bool(ranked.dense[place]))
-        first = _ranked(self._table, ranked.take(head))
-        rest = ranked.take(np.arange(len(head), len(ranked.rows)))
-        return _joined(first, rest)
-
-    def _bonus(self, row: int, *, dense: bool) -> float:
-        search, task = self._search, self._table.body(row).task
-        order = word_order(self._words, words(task))
-        agrees = not differences(search.task, task)
-        return head_bonus(order, agrees=agrees, dense=dense, fusion=search.fusion)
-
-
-def _usable_vector(table: PatternTable, search: Search) -> NDArray[np.float32] | None:
+def _usable_vector(table: PatternTable, search: Search) -> Floats | None:
     """Return the query's vector if there is any to compare it with; one of another dimension is refused."""
     if search.vector is None or not table.dense_count:
         return None
@@ -245,25 +54,150 @@ def _usable_vector(table: PatternTable, search: Search) -> NDArray[np.float32] |
     return search.vector
 
 
-def _nth_highest(values: NDArray[np.float32], counted: Mask) -> float:
-    """Return the `CROWD_RANK`-th highest of the values that count, 0 to 1; 0 where there are fewer."""
-    values = values[counted] if not counted.all() else values
-    if len(values) < CROWD_RANK:
-        return 0.0
-    return float(np.clip(np.partition(values, -CROWD_RANK)[-CROWD_RANK], 0.0, 1.0))
+def _products(table: PatternTable, vectors: Sequence[Floats | None]) -> Iterator[Floats | None]:
+    """Yield for each vector its products with every row, shape (columns.size,); None for none."""
+    given = [vector for vector in vectors if vector is not None]
+    products = iter(table.vectors.dot(np.stack(given), table.columns.size) if given else ())
+    return (None if vector is None else next(products) for vector in vectors)
 
 
-def _ranked(table: PatternTable, scored: _Scored) -> _Scored:
-    """Return the candidates by descending score, ties by descending key."""
-    by_key = np.argsort(table.columns.key[scored.rows])
-    order = np.argsort(scored.score[by_key], kind="stable")[::-1]
-    return scored.take(by_key[order])
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Candidates with the exact parts of their scores, all of shape (n,), in no order."""
+
+    rows: Rows
+    dense: Mask
+    similarity: NDArray[np.floating]
+    lexical: Floats
+    relevance: Doubles
+    quality: Doubles
+    recency: Doubles
+    score: Doubles
 
 
-def _joined(first: _Scored, rest: _Scored) -> _Scored:
-    return _Scored(
-        *(
-            np.concatenate((getattr(first, name), getattr(rest, name)))
-            for name in _Scored.__dataclass_fields__
+class _Recall:
+    """One search over one table."""
+
+    def __init__(
+        self, table: PatternTable, search: Search, vector: Floats | None, dense: Floats | None
+    ) -> None:
+        self._table, self._search, self._vector = table, search, vector
+        self._words = words(search.task)
+        self._said: dict[int, list[str]] = {}
+        size = table.columns.size
+        task_words, code_words = table.task_words, table.code_words
+        asked = table.roots.known(self._words)  # of indexes that are up to date
+        self._task_words = task_words.scores_of(asked, size)
+        self._code_words = code_words.scores_of(asked, size)
+        self._candidates = Candidates(table, search, dense, self._task_words, self._code_words)
+
+    def page(self) -> SearchPage:
+        """Return the page that the search asks for."""
+        search = self._search
+        wanted = search.offset + search.limit + 1
+        count = max(search.fusion.head, wanted) + _SPARE
+        while True:
+            scored, ranked = self._best(count)
+            order = self._one_per_group(scored, ranked) if search.deduplicate else iter(ranked)
+            found = list(islice(order, wanted))
+            if len(found) == wanted or count >= self._candidates.count:
+                break
+            count *= 4
+        return SearchPage(
+            tuple(self._hit(scored, place) for place in found[search.offset : search.offset + search.limit]),
+            search.offset,
+            len(found) == wanted,
+            self._crowd(scored),
+            self._lead(scored, found if search.deduplicate else self._one_per_group(scored, ranked)),
         )
-    )
+
+    def _best(self, count: int) -> tuple[_Scored, list[int]]:
+        """Return candidates and the places among them of at least the best `count`, best first."""
+        rows, least = self._candidates.best(count)
+        scored = self._exact(rows)
+        similar = np.where(scored.dense, self._search.min_similarity, self._search.fusion.min_lexical)
+        possible = self._candidates.possible[rows]
+        kept = np.flatnonzero(possible & (scored.similarity >= similar) & (scored.score >= least))
+        by_key = kept[np.argsort(self._table.columns.key[rows[kept]])]
+        ranked = by_key[np.argsort(scored.score[by_key], kind="stable")[::-1]].tolist()
+        return scored, self._with_head(scored, ranked)
+
+    def _exact(self, rows: Rows) -> _Scored:
+        search, columns = self._search, self._table.columns
+        task_words, code_words = self._task_words[rows], self._code_words[rows]
+        lexical = lexical_part(task_words, code_words, search.fusion)
+        if self._vector is None:
+            cosine, dense, similarity = None, np.zeros(len(rows), np.bool_), lexical
+        else:
+            dense = columns.dense[rows]
+            cosine = np.where(dense, self._cosine(self._vector, rows), np.float32(np.nan))
+            similarity = np.where(dense, _clamped(cosine), lexical)
+        relevant = relevance(cosine, task_words, code_words, search.fusion).astype(np.float64)
+        ones = np.ones(len(rows))
+        quality = columns.quality[rows] if search.eval_weighted else ones
+        fresh = recency(columns, rows, search) if search.recency_weight else ones
+        score = relevant * quality * fresh
+        return _Scored(rows, dense, similarity, lexical, relevant, quality, fresh, score)
+
+    def _cosine(self, vector: Floats, rows: Rows) -> Floats:
+        """Return the cosine of each of `rows`: float64 sums in the same order for every row."""
+        products = self._table.vectors.take(rows).astype(np.float64)
+        products *= vector
+        return products.sum(axis=1).astype(np.float32)
+
+    def _crowd(self, scored: _Scored) -> float:
+        """Return how similar the `CROWD_RANK`-th nearest pattern is, 0 to 1; 0 where there are fewer."""
+        near = scored.similarity[self._candidates.near[scored.rows]]
+        return float(np.partition(near, -CROWD_RANK)[-CROWD_RANK]) if near.size else 0.0
+
+    def _with_head(self, scored: _Scored, ranked: list[int]) -> list[int]:
+        """Return the places with the best few read again beside the query and put in order."""
+        head = ranked[: self._search.fusion.head]
+        for place in head:
+            scored.relevance[place] += self._bonus(int(scored.rows[place]), dense=bool(scored.dense[place]))
+        scored.score[head] = scored.relevance[head] * scored.quality[head] * scored.recency[head]
+        keys = self._table.columns.key
+        head.sort(key=lambda place: (scored.score[place], keys[scored.rows[place]]), reverse=True)
+        return head + ranked[len(head) :]
+
+    def _bonus(self, row: int, *, dense: bool) -> float:
+        search = self._search
+        order = word_order(self._words, self._words_of(row))
+        agrees = not differ(search.task, self._table.body(row).task)
+        return head_bonus(order, agrees=agrees, dense=dense, fusion=search.fusion)
+
+    def _words_of(self, row: int) -> list[str]:
+        said = self._said.get(row)
+        if said is None:
+            said = self._said[row] = words(self._table.body(row).task)
+        return said
+
+    def _one_per_group(self, scored: _Scored, places: Sequence[int]) -> Iterator[int]:
+        """Yield of `places`, best first, those whose task repeats no earlier one."""
+        numbers: dict[str, int] = {}
+        rows = scored.rows
+        return one_per_group(
+            (place, {numbers.setdefault(word, len(numbers)) for word in self._words_of(int(rows[place]))})
+            for place in places
+        )
+
+    def _lead(self, scored: _Scored, leaders: Sequence[int] | Iterator[int]) -> float:
+        """Return how far the best candidate's relevance lies above the next group's."""
+        relevances = [float(scored.relevance[place]) for place in islice(leaders, 2)]
+        return relevances[0] - sum(relevances[1:]) if relevances else 0.0
+
+    def _hit(self, scored: _Scored, place: int) -> Hit:
+        table, row = self._table, int(scored.rows[place])
+        return Hit(
+            pattern_of(table.body(row), table.columns, row, table.model),
+            float(scored.similarity[place]),
+            float(scored.lexical[place]),
+            float(scored.relevance[place]),
+            float(scored.quality[place]),
+            float(scored.recency[place]),
+            bool(scored.dense[place]),
+        )
+
+
+def _clamped(values: Floats) -> Floats:
+    return np.asarray(np.minimum(np.maximum(values, np.float32(0.0)), np.float32(1.0)), np.float32)

@@ -8,6 +8,7 @@ from engramia.errors import StorageCorruptError, StorageError
 from engramia.providers.json import codec
 from engramia.providers.json.activity import ActivityTable
 from engramia.providers.json.feedback import FeedbackTable
+from engramia.providers.json.jobs import JobTable
 from engramia.providers.json.patterns import PatternTable
 from engramia.providers.json.snapshot import FORMAT
 
@@ -25,11 +26,13 @@ class ScopeState:
         self.patterns = PatternTable()
         self.feedback = FeedbackTable()
         self.activity = ActivityTable()
+        self.jobs = JobTable()
         self._handlers: dict[str, Handler] = {
             "format": _check_format,
             **self.patterns.handlers,
             **self.feedback.handlers,
             **self.activity.handlers,
+            **self.jobs.handlers,
         }
 
     def apply(self, events: Sequence[codec.Json]) -> None:
@@ -50,11 +53,13 @@ class ScopeState:
 
     def snapshot(self) -> Iterator[list[bytes]]:
         """Yield, line by line, events that make this state out of an empty one."""
-        return chain(self.patterns.snapshot(), self.feedback.snapshot(), self.activity.snapshot())
+        tables = (self.patterns, self.feedback, self.activity, self.jobs)
+        return chain.from_iterable(table.snapshot() for table in tables)
 
     def live_bytes(self) -> int:
         """Return about how long a journal of nothing but this state is."""
-        return self.patterns.live_bytes() + self.feedback.live_bytes() + self.activity.live_bytes()
+        tables = (self.patterns, self.feedback, self.activity, self.jobs)
+        return sum(table.live_bytes() for table in tables)
 
 
 def _check_format(events: Sequence[codec.Json]) -> None:

@@ -1,8 +1,9 @@
 """Storage in readable files: `JSONStorage` implements the port `Storage`."""
 
 import contextlib
+import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from engramia.providers.json import disk
 from engramia.providers.json.activity_store import JSONActivityLog
 from engramia.providers.json.erasing import is_erased, remove_erased
 from engramia.providers.json.feedback_store import JSONFeedbackStore
+from engramia.providers.json.job_marker import FILE as JOB_MARKER
+from engramia.providers.json.job_marker import JobMarker
+from engramia.providers.json.job_store import JSONJobStore
 from engramia.providers.json.journal import JOURNAL, Journal
 from engramia.providers.json.manifest import FILE as MANIFEST
 from engramia.providers.json.names import folder_name, scope_of
@@ -20,6 +24,7 @@ from engramia.providers.json.pattern_store import JSONPatternStore
 from engramia.providers.json.snapshot import FORMAT
 from engramia.providers.json.state import ScopeState
 from engramia.providers.json.transaction import Transaction
+from engramia.providers.json.word_keeper import WordKeeper
 
 _LOCK_TIMEOUT = 30.0
 
@@ -30,6 +35,8 @@ class JSONScopedStorage:
     def __init__(self, folder: Path, *, sync: bool, lock_timeout: float) -> None:
         self._state = ScopeState()
         self._journal = Journal(folder, self._state, sync=sync, lock_timeout=lock_timeout)
+        self._job_marker = JobMarker(folder)
+        self._words = WordKeeper(folder)
         self._lock = threading.Lock()
         self._holder: int | None = None
         self._closed = False
@@ -39,9 +46,10 @@ class JSONScopedStorage:
         """Open the stores for reading; writes in it raise. Sees all that any process committed before."""
         with self._held():
             self._journal.follow()
+            self._words.offer(self._state.patterns, self._journal.state)
             transaction = Transaction(self._state, writable=False)
             try:
-                yield _stores(transaction)
+                yield self._stores(transaction)
             finally:
                 transaction.close()
 
@@ -52,8 +60,12 @@ class JSONScopedStorage:
         A durable transaction that wrote nothing waits as well: what it read is then on the disk.
         """
         with self._held():
-            with self._journal.exclusive(), self._kept_or_forgotten() as transaction:
-                yield _stores(transaction)
+            with self._journal.exclusive():
+                with self._kept_or_forgotten() as transaction:
+                    yield self._stores(transaction)
+                if transaction.found_no_job:
+                    self._unmark_jobs()
+                self._words.keep(self._state.patterns, self._journal.state)
             ticket = self._journal.ticket()
         if durable:
             self._journal.wait_durable(ticket)
@@ -77,6 +89,20 @@ class JSONScopedStorage:
         if transaction.events:
             self._journal.compact_if_worth()
 
+    def _unmark_jobs(self) -> None:
+        """Take the scope's marker away, once the disk knows of every job that it has finished."""
+        if not self._state.jobs.unfinished:
+            self._journal.wait_durable(self._journal.ticket())
+            self._job_marker.take_away()
+
+    def _stores(self, transaction: Transaction) -> Stores:
+        return Stores(
+            patterns=JSONPatternStore(transaction),
+            feedback=JSONFeedbackStore(transaction),
+            activity=JSONActivityLog(transaction),
+            jobs=JSONJobStore(transaction, self._job_marker),
+        )
+
     def erase(self) -> None:
         """Delete everything of the scope, so that no byte of it is left."""
         with self._held():
@@ -86,6 +112,7 @@ class JSONScopedStorage:
         """Rewrite the journal without its history, durably; it happens by itself when that is worth it."""
         with self._held(), self._journal.exclusive():
             self._journal.compact()
+            self._words.keep(self._state.patterns, self._journal.state)
 
     def describe(self) -> dict[str, Any]:
         """Return the scope's sizes, its embedding model, and what is wrong with its journal."""
@@ -149,11 +176,20 @@ class JSONStorage:
     def scopes(self) -> Sequence[Scope]:
         """Return the scopes that were ever written to and not erased, in order."""
         self._check_open()
-        found = [scope_of(folder.name) for folder in self._folders() if _holds_anything(folder)]
-        return sorted(
-            (scope for scope in found if scope is not None),
-            key=lambda scope: (scope.tenant_id, scope.project_id),
+        return _in_order(scope_of(folder.name) for folder in self._folders() if _holds_anything(folder))
+
+    def scopes_with_jobs(self) -> Sequence[Scope]:
+        """Return the scopes whose folder has the marker of unfinished jobs, in order; no journal is read."""
+        self._check_open()
+        with disk.translated(f"Cannot read {self.path}"):
+            names = os.listdir(self.path) if self.path.is_dir() else []  # noqa: PTH208 -- see below
+        root = str(self.path)
+        marked = (
+            name
+            for name in names
+            if os.path.exists(f"{root}/{name}/{JOB_MARKER}")  # noqa: PTH110 -- asked of thousands a second
         )
+        return _in_order(map(scope_of, marked))
 
     def describe(self) -> dict[str, Any]:
         """Return facts for people: kind, path, format, each scope's sizes, and what is wrong."""
@@ -212,9 +248,6 @@ def _holds_anything(folder: Path) -> bool:
     return (folder / JOURNAL).exists() or (folder / MANIFEST).exists()
 
 
-def _stores(transaction: Transaction) -> Stores:
-    return Stores(
-        patterns=JSONPatternStore(transaction),
-        feedback=JSONFeedbackStore(transaction),
-        activity=JSONActivityLog(transaction),
-    )
+def _in_order(found: Iterable[Scope | None]) -> Sequence[Scope]:
+    scopes = (scope for scope in found if scope is not None)
+    return sorted(scopes, key=lambda scope: (scope.tenant_id, scope.project_id))

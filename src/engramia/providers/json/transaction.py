@@ -15,6 +15,8 @@ class Transaction:
         self.events: list[bytes] = []
         self.touched = False
         """Whether the state may differ from the journal."""
+        self.found_no_job = False
+        """Whether somebody looked for a job to do and there was none unfinished."""
         self._broken = False
 
     def state(self) -> ScopeState:
@@ -26,8 +28,7 @@ class Transaction:
     def emit(self, event: codec.Json) -> None:
         """Apply `event` and keep it for the journal; raise `StorageError` in a block for reading."""
         state = self.state()
-        if not self._writable:
-            raise StorageError("This block was opened by reading(); open writing() to change anything.")
+        self.check_writable()
         data = codec.dumps(event)
         self.touched = True
         try:
@@ -36,6 +37,11 @@ class Transaction:
             self._broken = True
             raise
         self.events.append(data)
+
+    def check_writable(self) -> None:
+        """Raise `StorageError` in a block for reading."""
+        if not self._writable:
+            raise StorageError("This block was opened by reading(); open writing() to change anything.")
 
     def check_whole(self) -> None:
         """Raise `StorageError` if an event failed half way: the rest must not be kept without it."""

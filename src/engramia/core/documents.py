@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from engramia.core.model import (
     Explanation,
     FeedbackItem,
+    ImportResult,
     LearnResult,
     Match,
     Metrics,
@@ -156,6 +157,16 @@ def evolution_document(evolution: "Evolution") -> dict[str, Any]:
         "issues_addressed": list(evolution.issues_addressed),
         "accepted": evolution.accepted,
         "reason": evolution.reason,
+    }
+
+
+def import_document(result: ImportResult) -> dict[str, Any]:
+    """Return what an import did."""
+    return {
+        "imported": result.imported,
+        "skipped": result.skipped,
+        "total": result.total,
+        "reasons": [asdict(skipped) for skipped in result.reasons],
     }
 
 

@@ -1,0 +1,1 @@
+"""How fast the service is over HTTP, beside the bare framework in the same run."""

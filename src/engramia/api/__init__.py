@@ -1,0 +1,1 @@
+"""The HTTP service put together: `engramia.api.app.create_app`."""

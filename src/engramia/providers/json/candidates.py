@@ -1,0 +1,133 @@
+"""The first pass of a recall: every row's score in float32, and which rows can be among the best."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core.query import Filter, Search
+from engramia.core.ranking import lexical_part, recency_factor, relevance
+from engramia.core.similarity import CROWD_RANK
+from engramia.providers.json import codec
+from engramia.providers.json.patterns import PatternTable
+from engramia.providers.json.rows import CLASSIFICATIONS, SOURCES, Columns
+
+type Floats = NDArray[np.float32]
+type Mask = NDArray[np.bool_]
+type Rows = NDArray[np.intp]
+
+SCORE_ERROR = 2e-3  # what an error of the cosine can become where the angle is steepest, near equal vectors
+_COSINE_ERROR = 1e-5
+_DAY_MICROS = 86_400_000_000
+_IMPOSSIBLE = np.float32(-1.0)
+_PEAKS = 256
+
+
+def matching(columns: Columns, filter: Filter) -> Mask:
+    """Return which rows are alive and pass the filter, shape (columns.size,)."""
+    size = columns.size
+    passing = columns.alive[:size].copy()
+    if filter.classification is not None:
+        passing &= columns.classification[:size] == CLASSIFICATIONS.index(filter.classification)
+    if filter.source is not None:
+        passing &= columns.source[:size] == SOURCES.index(filter.source)
+    if filter.min_score is not None:
+        passing &= columns.score[:size] >= filter.min_score
+    return passing
+
+
+def recency(columns: Columns, rows: Rows | slice, search: Search) -> NDArray[np.float64]:
+    """Return how much the age of `rows` lets of their score."""
+    age = (codec.micros(search.now) - columns.created[rows]) / _DAY_MICROS
+    return recency_factor(age, search.recency_half_life_days, search.recency_weight)
+
+
+class Candidates:
+    """What one search makes of each row of a table.
+
+    `dense` holds the products with its vector if it has one, `task_words` and `code_words` the scores of the
+    words, all of shape (columns.size,).
+    """
+
+    def __init__(
+        self,
+        table: PatternTable,
+        search: Search,
+        dense: Floats | None,
+        task_words: Floats,
+        code_words: Floats,
+    ) -> None:
+        self._table, self._search, self._columns = table, search, table.columns
+        self._task_words, self._code_words = task_words, code_words
+        self._size = table.columns.size
+        self.possible = self._possible(dense)
+        """Which rows a match can be."""
+        self.count = int(np.count_nonzero(self.possible))
+        self.near = self._nearest(dense)
+        """Which rows the `CROWD_RANK` most similar of all patterns are among; none if there are fewer."""
+        self._scores = self._scored(dense)
+
+    def best(self, count: int) -> tuple[Rows, float]:
+        """Return rows, ascending, and a score: whatever possible row is not among them has a lower one.
+
+        At least `count` possible rows reach the score, or all are there. The nearest are always among them.
+        """
+        if self.count <= count:
+            return np.flatnonzero(self.possible | self.near), -1.0
+        least = _reached(self._scores, count) - SCORE_ERROR
+        # Whatever was left out lies below this, however inexact its score was.
+        return np.flatnonzero((self._scores >= max(least, -0.5)) | self.near), least + SCORE_ERROR / 2
+
+    def _possible(self, dense: Floats | None) -> Mask:
+        search, columns = self._search, self._columns
+        passing = matching(columns, search.filter)
+        if dense is None:
+            passing &= self._related()
+        elif self._all_dense():
+            if search.min_similarity > _COSINE_ERROR:  # similarity is the cosine clamped to 0..1
+                passing &= dense >= search.min_similarity - _COSINE_ERROR
+        else:
+            near = np.maximum(dense, 0.0) >= search.min_similarity - _COSINE_ERROR
+            passing &= np.where(columns.dense[: self._size], near, self._related())
+        return passing
+
+    def _all_dense(self) -> bool:
+        return self._table.dense_count == len(self._table.rows)
+
+    def _related(self) -> Mask:
+        """Return which rows share enough words with the query to count without a vector."""
+        return np.asarray(self._lexical() >= self._search.fusion.min_lexical)
+
+    def _lexical(self) -> Floats:
+        return lexical_part(self._task_words, self._code_words, self._search.fusion)
+
+    def _nearest(self, dense: Floats | None) -> Mask:
+        columns, size = self._columns, self._size
+        values, counted = self._lexical() if dense is None else dense, columns.alive[:size]
+        if dense is not None and not self._all_dense():
+            counted = counted & columns.dense[:size]
+        number = int(np.count_nonzero(counted))
+        if number < CROWD_RANK:
+            return np.zeros(size, np.bool_)
+        if number < size:
+            values = np.where(counted, values, np.float32(-2.0))
+        return np.asarray(values >= _reached(values, CROWD_RANK) - 2 * _COSINE_ERROR)
+
+    def _scored(self, dense: Floats | None) -> Floats:
+        """Return every row's score, -1 for those that no match can be."""
+        search, columns, size = self._search, self._columns, self._size
+        if dense is not None and not self._all_dense():
+            dense = np.where(columns.dense[:size], dense, np.float32(np.nan))
+        scores = relevance(dense, self._task_words, self._code_words, search.fusion)
+        if search.eval_weighted:
+            scores *= columns.quality[:size].astype(np.float32)
+        if search.recency_weight:
+            scores *= recency(columns, slice(0, size), search).astype(np.float32)
+        return np.where(self.possible, scores, _IMPOSSIBLE)
+
+
+def _reached(values: Floats, count: int) -> float:
+    """Return a number that at least `count` of `values` reach and not many more."""
+    peaks = max(_PEAKS, 8 * count)
+    heights = len(values) // peaks
+    if heights > 1:  # the highest of each of many groups: ordering those costs less than ordering all
+        values = values[: heights * peaks].reshape(heights, peaks).max(axis=0)
+    return float(np.partition(values, -count)[-count])

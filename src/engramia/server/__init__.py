@@ -1,0 +1,1 @@
+"""The HTTP service in slices: each holds the endpoints, schemas and rules of one concern."""

@@ -1,0 +1,68 @@
+"""Calls that come at once, answered together: one thread takes what has gathered while it was busy."""
+
+import asyncio
+import contextvars  # noqa: TID251 - a batch of many requests must not carry the log fields of the first
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+
+from engramia.errors import UnavailableError
+from engramia.server.kit.lanes import Lane, Lanes
+
+BATCH_MAX = 32
+WAITING_MAX = 1_024
+"""How many calls of one key may wait for their turn."""
+
+
+class Batches[K: Hashable, Q, A]:
+    """Answers calls in batches, for each key one batch at a time. Used from one event loop.
+
+    A call that finds nobody at work goes at once; those that come meanwhile go together after it. So a single
+    caller waits for nobody, and under load the cost of a batch is shared.
+    """
+
+    def __init__(self, lanes: Lanes, answer: Callable[[K, Sequence[Q]], Sequence[A | Exception]]) -> None:
+        """Answer with `answer`, which runs in a thread and returns a result or an error for each call."""
+        self._lanes = lanes
+        self._answer = answer
+        self._waiting: dict[K, list[tuple[Q, asyncio.Future[A]]]] = {}
+        """The keys at work, and what waits for each."""
+        self._tasks = set[asyncio.Task[None]]()
+
+    async def ask(self, key: K, question: Q) -> A:
+        """Return the answer to one call, or raise its error; `UnavailableError` if too many wait."""
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            self._waiting[key] = [(question, future)]
+            self._begin(key)
+        elif len(waiting) < WAITING_MAX:
+            waiting.append((question, future))
+        else:
+            raise UnavailableError("Too many of these requests wait already; try again soon.", retry_after=1)
+        return await future
+
+    def _begin(self, key: K) -> None:
+        task = asyncio.get_running_loop().create_task(self._work_off(key), context=contextvars.Context())
+        self._tasks.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work_off(self, key: K) -> None:
+        while waiting := self._waiting[key]:
+            batch, self._waiting[key] = waiting[:BATCH_MAX], waiting[BATCH_MAX:]
+            await self._settle(key, batch)
+        del self._waiting[key]
+
+    async def _settle(self, key: K, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+        questions = [question for question, _ in batch]
+        outcomes: Sequence[A | Exception]
+        try:
+            outcomes = await self._lanes.run(Lane.QUICK, partial(self._answer, key, questions))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of each of these calls
+            outcomes = [error] * len(batch)
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if future.done():  # its caller has hung up
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)

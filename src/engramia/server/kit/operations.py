@@ -1,0 +1,66 @@
+"""What the service can do with a memory, one row an operation: the same for HTTP, for jobs and for MCP."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from engramia.memory.facade import Memory
+from engramia.server.kit.lanes import Lane
+from engramia.server.kit.permissions import Permission
+from engramia.server.kit.schemas import Request
+
+type Document = Mapping[str, Any]
+"""A JSON object."""
+
+
+class NoBody(Request):
+    """The body of an operation that needs none; whatever is sent is ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked[B: Request]:
+    """One request for an operation: its body, who sent it, and the pattern that its address names."""
+
+    body: B
+    author: str | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation[B: Request]:
+    """One row: `POST {path}` with body `request` answers `response`."""
+
+    name: str
+    """As jobs, logs and metrics name it."""
+    path: str
+    tag: str
+    summary: str
+    description: str
+    permission: Permission
+    request: type[B]
+    response: type[BaseModel]
+    run: Callable[[Memory, Asked[B]], Document]
+    """Does it, and returns the body of the answer."""
+    run_many: Callable[[Memory, Sequence[Asked[B]]], Sequence[Document | Exception]] | None = None
+    """Does several at once, for less than one by one."""
+    lane: Lane = Lane.QUICK
+    needs_llm: bool = False
+    job: "JobForm[B] | None" = None
+    """How it becomes a job; None for one that cannot."""
+    may_miss: bool = False
+    """Whether it names a pattern, which may not be there."""
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """A body, and what it is answered."""
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobForm[B: Request]:
+    """How an operation becomes a job."""
+
+    prepare: Callable[[Memory, B], Request]
+    """Checks what can be checked before, and redacts: what waits as a job is stored."""
+    stored: type[Request]
+    """What `prepare` returns and `run` takes."""

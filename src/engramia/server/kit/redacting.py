@@ -1,0 +1,23 @@
+"""Redaction of whole bodies, before they are stored as jobs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from engramia.server.kit.schemas import Request
+
+
+def redacted[B: Request](clean: Callable[[str], str], body: B) -> B:
+    """Return `body` with every text in it cleaned, however deep; names of fields stay."""
+    return type(body).model_validate(_cleaned(clean, body.model_dump()))
+
+
+def _cleaned(clean: Callable[[str], str], value: Any) -> Any:
+    match value:
+        case str():
+            return clean(value)
+        case list() | tuple():
+            return [_cleaned(clean, part) for part in value]
+        case dict():
+            return {name: _cleaned(clean, part) for name, part in value.items()}
+        case _:
+            return value

@@ -1,0 +1,348 @@
+"""The operations on a memory, one row each."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from engramia.core import documents
+from engramia.errors import ValidationError
+from engramia.memory import compose as composing
+from engramia.memory import evaluate as judging
+from engramia.memory import evolve as evolving
+from engramia.memory import recall as recalling
+from engramia.memory.facade import Memory
+from engramia.server.kit.lanes import Lane
+from engramia.server.kit.operations import Asked, Document, JobForm, NoBody, Operation
+from engramia.server.kit.permissions import Permission
+from engramia.server.kit.redacting import redacted
+from engramia.server.kit.schemas import Request
+from engramia.server.memory import examples, schemas
+
+MEMORY, QUALITY, SKILLS, UPKEEP, TRANSFER = "memory", "quality", "skills", "upkeep", "transfer"
+
+
+def _learn(memory: Memory, asked: Asked[schemas.LearnRequest]) -> Document:
+    return documents.learn_document(memory.learn(**asked.body.model_dump(), author=asked.author))
+
+
+def _query(body: schemas.RecallRequest) -> recalling.Query:
+    wanted = body.model_dump(exclude={"classification", "source", "min_score"})
+    chosen = recalling.check_filter(
+        classification=body.classification, source=body.source, min_score=body.min_score
+    )
+    return recalling.check_query(recalling.Query(**wanted, filter=chosen))
+
+
+def _recall(memory: Memory, asked: Asked[schemas.RecallRequest]) -> Document:
+    return documents.recall_document(memory.recall(**asked.body.model_dump()))
+
+
+def _recall_many(
+    memory: Memory, asked: Sequence[Asked[schemas.RecallRequest]]
+) -> Sequence[Document | Exception]:
+    outcomes: list[Document | Exception] = [{}] * len(asked)
+    queries = dict[int, recalling.Query]()
+    for place, one in enumerate(asked):
+        try:
+            queries[place] = _query(one.body)
+        except ValidationError as error:
+            outcomes[place] = error
+    found = recalling.recall_many(memory.engine, list(queries.values()))
+    for place, recall in zip(queries, found, strict=True):
+        outcomes[place] = recall if isinstance(recall, Exception) else documents.recall_document(recall)
+    return outcomes
+
+
+def _refine(memory: Memory, asked: Asked[schemas.RefineRequest]) -> Document:
+    record = memory.refine_pattern(asked.key, asked.body.eval_score, asked.body.feedback)
+    return documents.record_document(record)
+
+
+def _evaluate(memory: Memory, asked: Asked[schemas.EvaluateRequest]) -> Document:
+    body = asked.body
+    assignment = _assignment(memory, body)
+    if isinstance(body, schemas.PreparedEvaluation):
+        assignment = replace(assignment, adversarial=body.adversarial)
+    return documents.evaluation_document(judging.evaluate(memory.engine, assignment))
+
+
+def _assignment(memory: Memory, body: schemas.EvaluateRequest) -> judging.Assignment:
+    return judging.check_assignment(
+        memory.engine,
+        task=body.task,
+        code=body.code,
+        output=body.output,
+        num_evals=body.num_evals,
+        pattern_key=body.pattern_key,
+        jury=None,
+    )
+
+
+def _prepare_evaluation(memory: Memory, body: schemas.EvaluateRequest) -> schemas.EvaluateRequest:
+    assignment = _assignment(memory, body)
+    if assignment.pattern_key is not None:
+        memory.get_pattern(assignment.pattern_key)
+    clean = redacted(memory.engine.clean, body)
+    return schemas.PreparedEvaluation(**clean.model_dump(), adversarial=assignment.adversarial)
+
+
+def _compose(memory: Memory, asked: Asked[schemas.ComposeRequest]) -> Document:
+    return documents.pipeline_document(memory.compose(asked.body.task))
+
+
+def _evolve(memory: Memory, asked: Asked[schemas.EvolveRequest]) -> Document:
+    body = asked.body
+    evolution = memory.evolve_prompt(body.role, body.current_prompt, num_issues=body.num_issues)
+    return documents.evolution_document(evolution)
+
+
+def _analyze_failures(memory: Memory, asked: Asked[schemas.AnalyzeFailuresRequest]) -> Document:
+    return documents.clusters_document(memory.analyze_failures(min_count=asked.body.min_count))
+
+
+def _age(memory: Memory, asked: Asked[NoBody]) -> Document:
+    del asked
+    return {"pruned": memory.run_aging()}
+
+
+def _decay_feedback(memory: Memory, asked: Asked[NoBody]) -> Document:
+    del asked
+    return {"pruned": memory.run_feedback_decay()}
+
+
+def _register_skills(memory: Memory, asked: Asked[schemas.RegisterSkillsRequest]) -> Document:
+    tags = memory.register_skills(asked.body.pattern_key, asked.body.skills)
+    return {"registered": len(tags), "skills": list(tags)}
+
+
+def _search_skills(memory: Memory, asked: Asked[schemas.SearchSkillsRequest]) -> Document:
+    body = asked.body
+    wanted = body.skills if body.skills is not None else body.required
+    if not wanted:
+        raise ValidationError("skills must name at least one tag.", field="skills")
+    found = memory.find_by_skills(wanted, match_all=body.match_all, limit=body.limit, offset=body.offset)
+    return documents.recall_document(found)
+
+
+def _import(memory: Memory, asked: Asked[schemas.ImportRequest]) -> Document:
+    result = memory.import_data(asked.body.records, overwrite=asked.body.overwrite, whole=True)
+    return documents.import_document(result)
+
+
+def _redact[B: Request](memory: Memory, body: B) -> B:
+    return redacted(memory.engine.clean, body)
+
+
+def _prepare_composition(memory: Memory, body: schemas.ComposeRequest) -> schemas.ComposeRequest:
+    composing.check_task(memory.engine, body.task)
+    return _redact(memory, body)
+
+
+def _prepare_evolution(memory: Memory, body: schemas.EvolveRequest) -> schemas.EvolveRequest:
+    evolving.check_commission(role=body.role, current_prompt=body.current_prompt, num_issues=body.num_issues)
+    return _redact(memory, body)
+
+
+LEARN = Operation(
+    name="learn",
+    path="/v1/learn",
+    tag=MEMORY,
+    summary="Store an agent run",
+    description="Stores a run as a pattern. Secrets and personal data are redacted before anything is kept. "
+    "Where a near-identical task is stored already, `on_duplicate` decides.",
+    permission=Permission.LEARN,
+    request=schemas.LearnRequest,
+    response=schemas.LearnAnswer,
+    run=_learn,
+    example=examples.LEARN,
+    answer=examples.LEARNED,
+)
+
+RECALL = Operation(
+    name="recall",
+    path="/v1/recall",
+    tag=MEMORY,
+    summary="Find patterns for a task",
+    description="Returns the stored patterns that fit a task, best first, and how far each can be trusted.",
+    permission=Permission.RECALL,
+    request=schemas.RecallRequest,
+    response=schemas.RecallAnswer,
+    run=_recall,
+    run_many=_recall_many,
+    example=examples.RECALL,
+    answer=examples.RECALLED,
+)
+
+REFINE = Operation(
+    name="refine",
+    path="/v1/patterns/{key:path}/refine",
+    tag=MEMORY,
+    summary="Judge a pattern that was used",
+    description="Adds a quality observation to a pattern; what was said is counted as feedback.",
+    permission=Permission.REFINE,
+    request=schemas.RefineRequest,
+    response=schemas.RecordBody,
+    run=_refine,
+    may_miss=True,
+    example=examples.REFINE,
+    answer=examples.RECORD,
+)
+
+EVALUATE = Operation(
+    name="evaluate",
+    path="/v1/evaluate",
+    tag=QUALITY,
+    summary="Have code judged",
+    description="Asks several independent judges at once how good code is for a task. The feedback is kept.",
+    permission=Permission.EVALUATE,
+    request=schemas.EvaluateRequest,
+    response=schemas.EvaluateAnswer,
+    run=_evaluate,
+    lane=Lane.MODEL,
+    needs_llm=True,
+    job=JobForm(_prepare_evaluation, schemas.PreparedEvaluation),
+    may_miss=True,
+    example=examples.EVALUATE,
+    answer=examples.EVALUATED,
+)
+
+COMPOSE = Operation(
+    name="compose",
+    path="/v1/compose",
+    tag=QUALITY,
+    summary="Split a task into stages",
+    description="Splits a task into a pipeline, finds the best pattern for each stage, and checks who reads "
+    "what. A broken contract is told in `contract_errors`.",
+    permission=Permission.COMPOSE,
+    request=schemas.ComposeRequest,
+    response=schemas.ComposeAnswer,
+    run=_compose,
+    lane=Lane.MODEL,
+    needs_llm=True,
+    job=JobForm(_prepare_composition, schemas.ComposeRequest),
+    example=examples.COMPOSE,
+    answer=examples.COMPOSED,
+)
+
+EVOLVE = Operation(
+    name="evolve",
+    path="/v1/evolve",
+    tag=QUALITY,
+    summary="Improve a prompt",
+    description="Improves an agent's prompt by the issues that recur in its feedback.",
+    permission=Permission.EVOLVE,
+    request=schemas.EvolveRequest,
+    response=schemas.EvolveAnswer,
+    run=_evolve,
+    lane=Lane.MODEL,
+    needs_llm=True,
+    job=JobForm(_prepare_evolution, schemas.EvolveRequest),
+    example=examples.EVOLVE,
+    answer=examples.EVOLVED,
+)
+
+ANALYZE_FAILURES = Operation(
+    name="analyze_failures",
+    path="/v1/analyze-failures",
+    tag=QUALITY,
+    summary="Cluster recurring failures",
+    description="Groups the failure texts of the feedback store, the most frequent first.",
+    permission=Permission.ANALYZE_FAILURES,
+    request=schemas.AnalyzeFailuresRequest,
+    response=schemas.AnalyzeFailuresAnswer,
+    run=_analyze_failures,
+    lane=Lane.BULK,
+    example=examples.ANALYZE_FAILURES,
+    answer=examples.FAILURES,
+)
+
+AGING = Operation(
+    name="aging",
+    path="/v1/aging",
+    tag=UPKEEP,
+    summary="Let patterns age",
+    description="Lets every score fade by 2 % a week since it last did, and prunes patterns under 0.1.",
+    permission=Permission.AGING,
+    request=NoBody,
+    response=schemas.Pruned,
+    run=_age,
+    lane=Lane.BULK,
+    job=JobForm(_redact, NoBody),
+    answer=examples.PRUNED,
+)
+
+FEEDBACK_DECAY = Operation(
+    name="feedback_decay",
+    path="/v1/feedback/decay",
+    tag=UPKEEP,
+    summary="Let feedback fade",
+    description="Lets every issue fade by 10 % a week since it last did, and prunes those under 0.15.",
+    permission=Permission.FEEDBACK_DECAY,
+    request=NoBody,
+    response=schemas.Pruned,
+    run=_decay_feedback,
+    lane=Lane.BULK,
+    job=JobForm(_redact, NoBody),
+    answer=examples.PRUNED,
+)
+
+REGISTER_SKILLS = Operation(
+    name="register_skills",
+    path="/v1/skills/register",
+    tag=SKILLS,
+    summary="Tag a pattern",
+    description="Puts these tags in place of the pattern's.",
+    permission=Permission.SKILLS_REGISTER,
+    request=schemas.RegisterSkillsRequest,
+    response=schemas.RegisterSkillsAnswer,
+    run=_register_skills,
+    may_miss=True,
+    example=examples.REGISTER_SKILLS,
+    answer=examples.REGISTERED,
+)
+
+SEARCH_SKILLS = Operation(
+    name="search_skills",
+    path="/v1/skills/search",
+    tag=SKILLS,
+    summary="Find patterns by tags",
+    description="Returns patterns that have any (or all) of the tags, best score first, with similarity 1.",
+    permission=Permission.SKILLS_SEARCH,
+    request=schemas.SearchSkillsRequest,
+    response=schemas.RecallAnswer,
+    run=_search_skills,
+    example=examples.SEARCH_SKILLS,
+    answer=examples.RECALLED,
+)
+
+IMPORT = Operation(
+    name="import",
+    path="/v1/import",
+    tag=TRANSFER,
+    summary="Import patterns",
+    description="Stores the records of an export, redacted and embedded again. A bad record is reported with "
+    "its reason, and the rest goes in together.",
+    permission=Permission.IMPORT,
+    request=schemas.ImportRequest,
+    response=schemas.ImportAnswer,
+    run=_import,
+    lane=Lane.BULK,
+    job=JobForm(_redact, schemas.ImportRequest),
+    example=examples.IMPORT,
+    answer=examples.IMPORTED,
+)
+
+OPERATIONS: tuple[Operation[Any], ...] = (
+    LEARN,
+    RECALL,
+    REFINE,
+    EVALUATE,
+    COMPOSE,
+    EVOLVE,
+    ANALYZE_FAILURES,
+    AGING,
+    FEEDBACK_DECAY,
+    REGISTER_SKILLS,
+    SEARCH_SKILLS,
+    IMPORT,
+)

@@ -1,0 +1,48 @@
+"""The matrix of vectors: products in every company, over block edges, on the thread that asks."""
+
+import numpy as np
+import pytest
+
+from engramia.providers.json.vectors import Vectors
+
+_RANDOM = np.random.default_rng(3)
+
+
+def _filled(rows: int, dimension: int) -> tuple[Vectors, np.ndarray]:
+    made = _RANDOM.standard_normal((rows, dimension), dtype=np.float32)
+    vectors = Vectors()
+    vectors.put(np.arange(rows), made)
+    return vectors, made
+
+
+@pytest.mark.parametrize("dimension", [1, 7, 384, 1536, 5000])
+@pytest.mark.parametrize("queries", [1, 2, 11, 12, 40])
+def test_products_are_those_of_the_whole_matrix(queries: int, dimension: int) -> None:
+    vectors, made = _filled(131, dimension)
+    asked = _RANDOM.standard_normal((queries, dimension), dtype=np.float32)
+    found = vectors.dot(asked, 131)
+    assert found.shape == (queries, 131)
+    np.testing.assert_allclose(found, asked @ made.T, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 8192, 8200])
+@pytest.mark.parametrize("queries", [1, 3, 16])
+def test_products_go_over_the_edges_of_blocks(queries: int, size: int) -> None:
+    vectors, made = _filled(8200, 4)
+    asked = _RANDOM.standard_normal((queries, 4), dtype=np.float32)
+    np.testing.assert_allclose(vectors.dot(asked, size), asked @ made[:size].T, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_beyond_the_last_vector_have_no_product() -> None:
+    vectors, made = _filled(3, 2)
+    found = vectors.dot(np.ones((2, 2), np.float32), 5000)
+    np.testing.assert_allclose(found[:, :3], np.tile(made.sum(axis=1), (2, 1)), rtol=1e-5)
+    assert not found[:, 3:].any()
+
+
+def test_rows_are_taken_across_blocks_and_absent_ones_are_zero() -> None:
+    vectors, made = _filled(8200, 3)
+    rows = np.array([0, 4095, 4096, 8199, 20_000])
+    taken = vectors.take(rows)
+    np.testing.assert_array_equal(taken[:4], made[rows[:4]])
+    assert not taken[4].any()

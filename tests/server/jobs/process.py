@@ -1,0 +1,99 @@
+"""Processes to be killed: one that hands in jobs, one that runs them.
+
+python -m tests.server.jobs.process submit PATH OPERATION SCOPES COUNT
+    hands in COUNT jobs, in turn for each of so many scopes, and says the id of each once it is accepted
+python -m tests.server.jobs.process work PATH
+    runs jobs until it is killed or its input ends; says `begin` when a job begins, and `stored` when an
+    import has only to be committed
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engramia.bootstrap import SystemClock
+from engramia.core.model import Scope
+from engramia.memory.facade import Memory
+from engramia.providers.json.storage import JSONStorage
+from engramia.server.jobs.equipment import Equipment, Pace
+from engramia.server.jobs.queue import JobQueue
+from engramia.server.jobs.worker import Worker
+from tests.contract.samples import key
+from tests.faults.worker import say
+from tests.server.jobs.conftest import describe, handler, memory_for, new_id
+
+THINKING = 0.02
+"""How many seconds a job takes before it writes."""
+RECORDS = 600
+"""How many records an import has: several batches, and many lines of the journal."""
+
+
+def scope(number: int) -> Scope:
+    return Scope("acme", f"p{number}")
+
+
+def learn(memory: Memory, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave one more pattern, however often it is done."""
+    say("begin")
+    time.sleep(THINKING)
+    done = memory.learn(task=request["task"], code="x = 1", eval_score=5, on_duplicate="keep_both")
+    memory.refine_pattern(done.pattern_key, 8)
+    return {"pattern_key": done.pattern_key}
+
+
+def bring_in(memory: Memory, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+    say("begin")
+    result = memory.import_data(records(), whole=True)
+    say("stored")
+    return {"imported": result.imported}
+
+
+def records() -> list[dict[str, Any]]:
+    data = {"code": "x = 1\n" * 800, "success_score": 5}
+    return [
+        {"version": 1, "key": key(number), "data": {"task": f"task number {number}"} | data}
+        for number in range(RECORDS)
+    ]
+
+
+def submit(path: Path, operation: str, scopes: int, count: int) -> None:
+    jobs = JobQueue(JSONStorage(path), SystemClock(), new_id)
+    for number in range(count):
+        job = jobs.submit(scope(number % scopes), operation, {"task": f"job number {number}"})
+        say(job.id)
+
+
+def work(path: Path) -> None:
+    pace = Pace(poll_interval=0.05, max_concurrent=2, lease=0.6, heartbeat=0.15)
+    handlers = {
+        "learn": handler(learn, max_attempts=10_000),
+        "import": handler(bring_in, max_attempts=10_000),
+    }
+    equipment = Equipment(
+        handlers=handlers,
+        memory_for=memory_for,
+        describe_error=describe,
+        clock=SystemClock(),
+        name="to be killed",
+        pace=pace,
+    )
+    storage = JSONStorage(path)
+    worker = Worker(storage, equipment)
+    worker.start()
+    sys.stdin.read()
+    worker.stop(30.0)
+    storage.close()
+
+
+def main() -> None:
+    what, path, *rest = sys.argv[1:]
+    if what == "submit":
+        submit(Path(path), rest[0], int(rest[1]), int(rest[2]))
+    else:
+        work(Path(path))
+
+
+if __name__ == "__main__":
+    main()
