@@ -10,6 +10,9 @@ from engramia import Memory
 from engramia.core.embedding import Embeddings
 from engramia.providers import JSONStorage
 from engramia.testing import FrozenClock, HashEmbeddings
+from tests.postgres import migrated_url, postgres_server, postgres_url
+
+__all__ = ["migrated_url", "postgres_server", "postgres_url"]
 
 type MakeMemory = Callable[..., Memory]
 

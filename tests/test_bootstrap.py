@@ -15,7 +15,7 @@ from engramia.bootstrap import (
 )
 from engramia.core.model import Scope, check_pattern_key
 from engramia.errors import ProviderNotConfiguredError, StorageError
-from engramia.providers import JSONStorage, LocalEmbeddings, OpenAIEmbeddings
+from engramia.providers import JSONStorage, LocalEmbeddings, OpenAIEmbeddings, PostgresStorage
 from engramia.settings import Settings
 from tests.conftest import START
 
@@ -80,9 +80,14 @@ def test_the_local_model_is_not_loaded_before_it_is_used(bare: pytest.MonkeyPatc
 def test_storage_is_json_in_the_data_path(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bare.setenv("ENGRAMIA_DATA_PATH", str(tmp_path))
     assert isinstance(storage_from(Settings()), JSONStorage)
+
+
+def test_postgres_needs_an_address_and_is_not_asked_before_it_is_used(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("ENGRAMIA_STORAGE", "postgres")
-    with pytest.raises(StorageError, match="json"):
+    with pytest.raises(StorageError, match="ENGRAMIA_DATABASE_URL"):
         storage_from(Settings())
+    bare.setenv("ENGRAMIA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert isinstance(storage_from(Settings()), PostgresStorage)
 
 
 def test_redaction_can_be_switched_off(bare: pytest.MonkeyPatch) -> None:

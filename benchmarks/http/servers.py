@@ -5,7 +5,6 @@ python -m benchmarks.http.servers echo-async|echo-def|engramia PORT [--patterns 
 
 import argparse
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,14 +91,14 @@ def main() -> None:
     parser.add_argument("server", choices=("echo-async", "echo-def", "engramia"))
     parser.add_argument("port", type=int)
     parser.add_argument("--patterns", type=int, default=10_000)
+    parser.add_argument("--folder", default="engramia_data")
     parser.add_argument("--embedding", choices=("stub", "local"), default="stub")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        if asked.server == "engramia":
-            app = engramia(asked.patterns, asked.embedding, folder)
-        else:
-            app = echo(blocking=asked.server == "echo-def")
-        uvicorn.run(app, port=asked.port, log_level="warning", access_log=False)
+    if asked.server == "engramia":
+        app = engramia(asked.patterns, asked.embedding, asked.folder)
+    else:
+        app = echo(blocking=asked.server == "echo-def")
+    uvicorn.run(app, port=asked.port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

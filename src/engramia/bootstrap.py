@@ -183,14 +183,26 @@ def new_job_id(now: datetime) -> str:
 
 
 def storage_from(settings: Settings) -> Storage:
-    """Return the storage that the settings name."""
-    if settings.storage is not StorageKind.JSON:
-        raise StorageError(
-            f"ENGRAMIA_STORAGE={settings.storage.value} is not part of this release; use json."
-        )
-    from engramia.providers.json.storage import JSONStorage
+    """Return the storage that the settings name; `StorageError` for Postgres without an address or extra."""
+    if settings.storage is StorageKind.JSON:
+        from engramia.providers.json.storage import JSONStorage
 
-    return JSONStorage(settings.data_path)
+        return JSONStorage(settings.data_path)
+    address = database_url(settings)
+    if not (_installed("sqlalchemy") and _installed("psycopg")):
+        raise StorageError('ENGRAMIA_STORAGE=postgres needs the extra: pip install "engramia[postgres]".')
+    from engramia.providers.postgres.storage import PostgresStorage
+
+    return PostgresStorage(database_url=address)
+
+
+def database_url(settings: Settings) -> str:
+    """Return the address of the database; `StorageError` if none is set."""
+    if settings.database_url is None:
+        raise StorageError(
+            "Postgres needs an address: set ENGRAMIA_DATABASE_URL=postgresql://user:password@host:5432/name."
+        )
+    return settings.database_url.get_secret_value()
 
 
 @dataclass(frozen=True, slots=True)

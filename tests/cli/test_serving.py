@@ -178,6 +178,8 @@ def test_a_request_that_never_ends_does_not_keep_it_from_stopping(
         service.signal(signal.SIGTERM)
         assert service.ended() == ExitCode.UNEXPECTED
         composing.join(30)
+        status, problem = composing.answer
+        assert (status, problem["error"]) == (503, "unavailable")
     held.go_on.set()
     assert any("was cut off" in line for line in service.lines)
 

@@ -8,19 +8,31 @@ import pytest
 from engramia.core.model import Scope
 from engramia.core.ports import ScopedStorage, Storage
 from engramia.providers.json.storage import JSONStorage
+from engramia.providers.postgres.storage import PostgresStorage
 
 type Open = Callable[[], Storage]
 
-_FACTORIES: dict[str, Callable[[Path], Storage]] = {"json": lambda place: JSONStorage(place / "data")}
+
+def _json(request: pytest.FixtureRequest) -> Storage:
+    place: Path = request.getfixturevalue("tmp_path")
+    return JSONStorage(place / "data")
 
 
-@pytest.fixture(params=sorted(_FACTORIES))
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+def _postgres(request: pytest.FixtureRequest) -> Storage:
+    return PostgresStorage(database_url=request.getfixturevalue("postgres_url"))
+
+
+_FACTORIES: dict[str, Callable[[pytest.FixtureRequest], Storage]] = {"json": _json, "postgres": _postgres}
+_PARAMS = ["json", pytest.param("postgres", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=_PARAMS)
+def open_storage(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Open the same storage as often as asked; all are closed at the end."""
     opened: list[Storage] = []
 
     def open_once() -> Storage:
-        opened.append(_FACTORIES[request.param](tmp_path))
+        opened.append(_FACTORIES[request.param](request))
         return opened[-1]
 
     yield open_once

@@ -275,7 +275,7 @@ def test_ten_judges_over_a_real_socket(vendor: Vendor, monkeypatch: pytest.Monke
         assert Pooled(llm).ask_all([question()] * 10) == [json.loads(USUAL)] * 10
 
         # One after the other they would take five seconds.
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < 4
         llm.close()
 
 

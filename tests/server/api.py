@@ -12,6 +12,7 @@ import orjson
 from engramia.api.app import create_app
 from engramia.core.embedding import Embeddings
 from engramia.core.llm import LLM
+from engramia.core.ports import Storage
 from engramia.settings import Settings
 from engramia.testing import HashEmbeddings
 from tests.server.serving import Answer, ask, serving
@@ -60,6 +61,7 @@ class Api:
 def service(
     folder: Path,
     *,
+    storage: Storage | None = None,
     embeddings: Embeddings | None = None,
     llm: LLM | None = None,
     headers: dict[str, str] | None = None,
@@ -67,6 +69,6 @@ def service(
 ) -> Iterator[Api]:
     """Serve the memory in `folder`, with hashed embeddings unless others are given."""
     chosen = Settings(data_path=folder, **(UNLIMITED | settings))
-    app = create_app(chosen, embeddings=embeddings or HashEmbeddings(), llm=llm)
+    app = create_app(chosen, storage=storage, embeddings=embeddings or HashEmbeddings(), llm=llm)
     with serving(app, lifespan="on") as address:
         yield Api(address, headers or {})

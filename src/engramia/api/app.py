@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from engramia.api.observing import Observing
 from engramia.api.openapi import document_of
@@ -20,6 +22,7 @@ from engramia.core.jobs import JobError, JobStatus
 from engramia.core.llm import LLM
 from engramia.core.model import Scope
 from engramia.core.ports import Clock, ScopedStorage, Storage
+from engramia.mcp import endpoint as mcp_endpoint
 from engramia.memory.facade import Memory
 from engramia.server import database_only
 from engramia.server.identity.choice import static_authenticator
@@ -87,11 +90,12 @@ def create_app(
         observer=observing,
     )
     worker = worker_of(adapters, settings, observing, wake=wake) if settings.job_worker else None
+    mcp = mcp_endpoint.Endpoint(services, edge)
     app = FastAPI(
         title="Engramia",
         summary="Memory for AI agents: store runs, find them again, know how far to trust them.",
         version=version("engramia"),
-        lifespan=_lifespan(adapters, services, worker, settings, observing),
+        lifespan=_lifespan(adapters, services, worker, settings, observing, mcp),
         telemetry=observing.tracing.fastapi(),
         openapi_url="/openapi.json",
         docs_url=None,
@@ -107,6 +111,8 @@ def create_app(
     if observing.metrics is not None:
         app.add_middleware(RequestMetrics, metrics=observing.metrics, template=Templates(lambda: app.routes))
     _add_routes(app)
+    if find_spec("mcp") is not None:
+        app.router.routes.append(Route(mcp_endpoint.PATH, mcp, include_in_schema=False))
     return app
 
 
@@ -214,6 +220,7 @@ def _lifespan(
     worker: Worker | None,
     settings: Settings,
     observing: Observing,
+    mcp: mcp_endpoint.Endpoint,
 ) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -224,6 +231,7 @@ def _lifespan(
         finally:
             if worker is not None:
                 worker.stop(settings.shutdown_timeout)
+            await mcp.close()
             services.lanes.close()
             adapters.close()
             observing.tracing.shutdown()

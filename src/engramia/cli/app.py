@@ -9,12 +9,14 @@ import typer
 
 from engramia.cli import (
     composing,
+    database,
     demo,
     doctor,
     jobs,
     judging,
     juries,
     knowledge,
+    mcp,
     patterns,
     serving,
     setup,
@@ -90,6 +92,8 @@ for family in (
     transfer,
     upkeep,
     jobs,
+    mcp,
+    database,
     doctor,
     demo,
     speed,

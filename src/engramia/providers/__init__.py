@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from engramia.providers.json.storage import JSONStorage
     from engramia.providers.local import LocalEmbeddings
     from engramia.providers.openai import OpenAIEmbeddings, OpenAIProvider
+    from engramia.providers.postgres.storage import PostgresStorage
 
 _HOMES = {
     "AnthropicProvider": "engramia.providers.anthropic",
@@ -15,9 +16,17 @@ _HOMES = {
     "LocalEmbeddings": "engramia.providers.local",
     "OpenAIEmbeddings": "engramia.providers.openai",
     "OpenAIProvider": "engramia.providers.openai",
+    "PostgresStorage": "engramia.providers.postgres.storage",
 }
 
-__all__ = ["AnthropicProvider", "JSONStorage", "LocalEmbeddings", "OpenAIEmbeddings", "OpenAIProvider"]
+__all__ = [
+    "AnthropicProvider",
+    "JSONStorage",
+    "LocalEmbeddings",
+    "OpenAIEmbeddings",
+    "OpenAIProvider",
+    "PostgresStorage",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -73,8 +73,7 @@ ENDPOINTS = {
 
 async def _refuse() -> None:
     raise DatabaseRequiredError(
-        "This needs Postgres: set ENGRAMIA_STORAGE=postgres and ENGRAMIA_DATABASE_URL. This server keeps its "
-        "memory in JSON files."
+        "This needs keys and accounts that are kept in Postgres (the auth mode db); this server has none."
     )
 
 

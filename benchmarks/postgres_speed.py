@@ -1,0 +1,170 @@
+"""How fast the Postgres storage is: import, learn, recall, by the size of the scope.
+
+    python -m benchmarks.postgres_speed [--sizes 1000 10000] [--url postgresql://...] [--json FILE]
+
+Without `--url` a private server is started in a folder of its own, with its defaults: writes are synced.
+Tasks and codes are generated (fixed seed); a task's vector is the sum of random vectors of its words, so that
+tasks with common words are near, as embeddings have it. Import goes as `Memory.import_data` does, without
+redaction and embedding: transactions of 256 records. Recall is measured twice: the search alone, and
+`Memory.recall` with its accounting, with vectors looked up. On a busy machine look at processor time.
+"""
+
+import argparse
+import contextlib
+import json
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.storage_speed import Corpus, Taken, spread, timed
+from engramia import Memory
+from engramia.core.calibration import calibration_for
+from engramia.core.embedding import unit_rows
+from engramia.core.model import Event, EventKind, PatternRecord, Scope
+from engramia.core.query import Search
+from engramia.core.words import words
+from engramia.db import schema
+from engramia.db.private_server import PrivateServer
+from engramia.providers.postgres.storage import PostgresScopedStorage, PostgresStorage
+
+type Vectors = NDArray[np.float32]
+
+_MODEL = "random"
+_DIMENSION = 384
+_SETTLE, _REPEATS = 30, 230
+
+
+class WordSums:
+    """Embeddings whose vectors are the normalised sums of their words' random vectors."""
+
+    model = _MODEL
+    dimension = _DIMENSION
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        sums = np.array([np.sum([_word(word) for word in words(text)], axis=0) for text in texts])
+        return unit_rows(sums)
+
+
+@cache
+def _word(word: str) -> NDArray[np.float64]:
+    return np.random.default_rng(list(word.encode())).standard_normal(_DIMENSION)
+
+
+def queries(corpus: Corpus, size: int) -> list[str]:
+    """Return tasks that share words with stored ones: half of one, some of another, two more words."""
+    chance = random.Random(11)  # noqa: S311 - test data
+    made = []
+    for _ in range(_REPEATS):
+        some = (corpus.record(chance.randrange(size)) for _ in range(2))
+        first, second = (one.pattern.task.split() for one in some)
+        own = chance.choices(corpus.vocabulary, corpus.weights, k=2)
+        made.append(" ".join(first[:9] + second[:4] + own))
+    return made
+
+
+def fill(
+    scope: PostgresScopedStorage, records: Sequence[PatternRecord], vectors: NDArray[np.float32]
+) -> None:
+    """Import records as `Memory.import_data` does."""
+    for some in batched(zip(records, vectors, strict=True), 256):
+        with scope.writing() as stores:
+            for record, vector in some:
+                if stores.patterns.get(record.pattern.key) is None:
+                    stores.patterns.add(record, vector)
+
+
+def learn(scope: PostgresScopedStorage, record: PatternRecord, vector: NDArray[np.float32]) -> None:
+    """Do what learning does in its transaction."""
+    with scope.writing() as stores:
+        stores.patterns.near_identical(record.pattern.task, 0.92)
+        stores.patterns.add(record, vector)
+        stores.patterns.count()
+        stores.activity.record(
+            Event(EventKind.LEARN, record.pattern.created_at, eval_score=7.0, pattern_key=record.pattern.key)
+        )
+
+
+def search(
+    scope: PostgresScopedStorage, task: str, vector: NDArray[np.float32], record: PatternRecord
+) -> None:
+    calibration = calibration_for("all-MiniLM-L6-v2")
+    asked = Search(
+        task, vector, record.pattern.created_at, calibration.fusion, calibration.min_similarity, limit=5
+    )
+    with scope.reading() as stores:
+        stores.patterns.search(asked)
+
+
+def measure(storage: PostgresStorage, corpus: Corpus, size: int) -> dict[str, Any]:
+    """Return the figures of one scope of this size."""
+    embeddings, scope = WordSums(), storage.scoped(Scope("bench", f"p{size}"))
+    records = [corpus.record(number) for number in range(size)]
+    vectors = embeddings.embed([record.pattern.task for record in records])
+    imported = timed(partial(fill, scope, records, vectors))
+    new = [corpus.record(10**7 + turn) for turn in range(_REPEATS)]
+    new_vectors = embeddings.embed([record.pattern.task for record in new])
+    asked = queries(corpus, size)
+    asked_vectors = embeddings.embed(asked)
+    first = timed(partial(search, scope, asked[0], asked_vectors[0], new[0]))
+    searched = [timed(partial(search, scope, *one, new[0])) for one in zip(asked, asked_vectors, strict=True)]
+    recalled = recalls(storage, f"p{size}", embeddings, asked)
+    learned = [timed(partial(learn, scope, *one)) for one in zip(new, new_vectors, strict=True)]
+    again = [timed(partial(search, scope, *one, new[0])) for one in zip(asked, asked_vectors, strict=True)]
+    return {
+        "patterns": size,
+        "import_s": round(imported.wall, 2),
+        "first_search_ms": round(first.wall * 1e3, 1),
+        "search": spread(searched[_SETTLE:]),
+        "memory_recall": spread(recalled[_SETTLE:]),
+        "learn": spread(learned[_SETTLE:]),
+        "search_after_learning": spread(again[_SETTLE:]),
+    }
+
+
+def recalls(
+    storage: PostgresStorage, project: str, embeddings: WordSums, asked: Sequence[str]
+) -> list[Taken]:
+    """Time `Memory.recall`; its embedding is only sums of vectors that are known."""
+    memory = Memory(storage=storage, embeddings=embeddings, llm=None, scope=Scope("bench", project))
+    return [timed(partial(memory.recall, task)) for task in asked]
+
+
+@contextlib.contextmanager
+def database(url: str | None) -> Iterator[str]:
+    """Yield the address of a database to measure in."""
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="engramia-bench-") as folder:
+        Path(folder).chmod(0o755)
+        with PrivateServer(Path(folder) / "server", options={"shared_buffers": "512MB"}) as server:
+            yield server.create_database("bench")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--url")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    corpus, found = Corpus.make(), []
+    with database(options.url) as url:
+        schema.upgrade(url)
+        storage = PostgresStorage(database_url=url)
+        for size in options.sizes:
+            found.append(measure(storage, corpus, size))
+            print(json.dumps(found[-1], indent=1))
+        storage.close()
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The commands for the Postgres schema: upgrade, current, check."""
+
+import typer
+
+from engramia.cli.command import block, command
+from engramia.cli.session import Session
+
+
+def upgrade(session: Session) -> None:
+    """Make the schema, or bring it up to date.
+
+    Run it as the role that owns the tables or will; the service itself needs less. All or nothing is done,
+    and several may run at once.
+    """
+    from engramia.bootstrap import database_url
+    from engramia.db import schema
+
+    revision = schema.upgrade(database_url(session.settings))
+    session.terminal.answer({"revision": revision})
+    session.terminal.say(f"The schema is at revision {revision}, the newest.")
+
+
+def current(session: Session) -> None:
+    """Show which revision the schema is at, and which this release needs."""
+    from engramia.bootstrap import database_url
+    from engramia.db import schema
+
+    found, needed = schema.current(database_url(session.settings)), schema.newest()
+    session.terminal.answer({"revision": found, "newest": needed})
+    session.terminal.say(f"The schema is at revision {found or 'none'}; this release needs {needed}.")
+
+
+def check(session: Session) -> None:
+    """Fail with a sentence unless the schema is just what this release needs."""
+    from engramia.bootstrap import database_url
+    from engramia.db import schema
+
+    schema.check(database_url(session.settings))
+    session.terminal.answer({"ok": True, "revision": schema.newest()})
+    session.terminal.say("The schema is what this release needs.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    group = typer.Typer(
+        help="The schema in Postgres (ENGRAMIA_DATABASE_URL).",
+        epilog=block("Examples:", "  engramia db upgrade", "  engramia db check"),
+        rich_markup_mode=None,
+    )
+    command(group, "upgrade", examples=("engramia db upgrade",))(upgrade)
+    command(group, "current", examples=("engramia db current", "engramia db current --json"))(current)
+    command(group, "check", examples=("engramia db check",))(check)
+    app.add_typer(group, name="db")

@@ -1,0 +1,36 @@
+"""Whole columns in one value: `array_send(array_agg(x))`, read by numpy without a Python object per row."""
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HEADER = struct.Struct(">iiIii")  # dimensions, flags, type of an element, length, lower bound
+_ELEMENT_LENGTH = 4
+
+
+def integers(sent: bytes | None) -> NDArray[np.int64]:
+    """Return the elements of a sent `bigint[]` without nulls; none for NULL."""
+    return _elements(sent, ">i8").astype(np.int64)
+
+
+def doubles(sent: bytes | None) -> NDArray[np.float64]:
+    """Return the elements of a sent `double precision[]` without nulls."""
+    return _elements(sent, ">f8").astype(np.float64)
+
+
+def reals(sent: bytes | None) -> NDArray[np.float32]:
+    """Return the elements of a sent `real[]` without nulls."""
+    return _elements(sent, ">f4").astype(np.float32)
+
+
+def vector(sent: bytes) -> NDArray[np.float32]:
+    """Return the components of a sent pgvector `vector`: after two 16-bit integers, as floats."""
+    return np.frombuffer(sent, ">f4", offset=4).astype(np.float32)
+
+
+def _elements(sent: bytes | None, kind: str) -> NDArray[np.void]:
+    if sent is None:
+        return np.zeros(0, kind)
+    element = np.dtype([("length", ">i4"), ("value", kind)])
+    return np.frombuffer(sent, element, offset=_HEADER.size)["value"]

@@ -1,0 +1,115 @@
+"""How many patterns of a scope have each root: remembered between recalls, true as of each one's snapshot.
+
+The norms of candidates need the counts of all their roots, a thousand or so for each recall, most of them the
+same as last time. What was learned since shows by `next_number` and is counted up; anything else (a pattern
+deleted or its words changed) raises `words_epoch`, and everything is forgotten.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, bindparam, cast, func, select
+
+from engramia.db.bigints import Bigints
+from engramia.providers.postgres.tables import BigintArray, pattern_texts, word_postings
+from engramia.providers.postgres.transaction import ScopeTransaction, ours
+from engramia.providers.postgres.words import CODE, MEMBER_BYTES, TASK, Codes, unpack
+
+type Counts = NDArray[np.int64]
+
+_FIELDS = (TASK, CODE)
+_CATCH_UP = 256
+"""Patterns learned since, of which it is not worth to count up more."""
+
+_MISSING = (
+    select(
+        word_postings.c.field,
+        word_postings.c.root,
+        cast(func.sum(func.octet_length(word_postings.c.members)) / MEMBER_BYTES, BigInteger).label(
+            "patterns"
+        ),
+    )
+    .where(
+        ours(word_postings),
+        word_postings.c.field.in_(_FIELDS),
+        word_postings.c.root == func.any(bindparam("of_roots", type_=BigintArray)),
+    )
+    .group_by(word_postings.c.field, word_postings.c.root)
+)
+_LEARNED = select(pattern_texts.c.task_roots, pattern_texts.c.code_roots).where(
+    ours(pattern_texts), pattern_texts.c.number >= bindparam("from_number")
+)
+
+
+class _Known:
+    """The counts known of one field: roots ascending, with their counts."""
+
+    def __init__(self) -> None:
+        self.roots: Codes = np.zeros(0, np.int64)
+        self.counts: Counts = np.zeros(0, np.int64)
+
+    def find(self, roots: Codes) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return where each root stands or would, and which of them are known."""
+        places = np.searchsorted(self.roots, roots)
+        if not self.roots.size:
+            return places, np.zeros(len(roots), np.bool_)
+        return places, self.roots[np.minimum(places, len(self.roots) - 1)] == roots
+
+    def learn(self, roots: Codes, counts: Counts) -> None:
+        """Take up roots, ascending, that are not known."""
+        if roots.size:
+            places = np.searchsorted(self.roots, roots)
+            self.roots, self.counts = (
+                np.insert(self.roots, places, roots),
+                np.insert(self.counts, places, counts),
+            )
+
+    def count_up(self, roots: Codes) -> None:
+        """Add one to those of these distinct roots that are known."""
+        places, known = self.find(roots)
+        self.counts[places[known]] += 1
+
+
+class ScopeFrequencies:
+    """The counts that are known of one scope. One thread at a time, in one transaction."""
+
+    def __init__(self) -> None:
+        self._epoch = -1
+        self._next_number = 0
+        self._known = {field: _Known() for field in _FIELDS}
+
+    def __len__(self) -> int:
+        return sum(len(known.roots) for known in self._known.values())
+
+    def of(self, transaction: ScopeTransaction, roots: dict[int, Codes]) -> dict[int, Counts]:
+        """Return the counts of distinct, ascending roots by field, as the transaction sees them."""
+        self._follow(transaction)
+        self._look_up(transaction, {field: self._unknown(field, roots[field]) for field in _FIELDS})
+        return {
+            field: self._known[field].counts[self._known[field].find(roots[field])[0]] for field in _FIELDS
+        }
+
+    def _unknown(self, field: int, roots: Codes) -> Codes:
+        return roots[~self._known[field].find(roots)[1]]
+
+    def _follow(self, transaction: ScopeTransaction) -> None:
+        row = transaction.row
+        behind = row.next_number - self._next_number
+        if row.words_epoch != self._epoch or not 0 <= behind <= _CATCH_UP:
+            self._known = {field: _Known() for field in _FIELDS}
+        elif behind:
+            for learned in transaction.execute(_LEARNED, from_number=self._next_number):
+                self._known[TASK].count_up(unpack(learned.task_roots))
+                self._known[CODE].count_up(unpack(learned.code_roots))
+        self._epoch, self._next_number = row.words_epoch, row.next_number
+
+    def _look_up(self, transaction: ScopeTransaction, roots: dict[int, Codes]) -> None:
+        if not any(some.size for some in roots.values()):
+            return
+        every = np.unique(np.concatenate(list(roots.values())))
+        found = transaction.execute(_MISSING, of_roots=Bigints(every)).all()
+        for field in _FIELDS:
+            counts = {row.root: row.patterns for row in found if row.field == field}
+            asked = roots[field].tolist()
+            self._known[field].learn(
+                roots[field], np.array([counts.get(root, 0) for root in asked], np.int64)
+            )

@@ -1,0 +1,94 @@
+"""The word index in rows: roots as numbers, postings in blocks, and the weights of `core.word_index`.
+
+A root is a 64-bit hash whose last bits say what kind it is, so that no table of roots is needed. A pattern
+keeps its roots beside its texts; `word_postings` says which patterns have a root, and so how many: for every
+`BLOCK` patterns one row per root with their numbers in it, so that learning appends a few bytes.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from math import ceil, log2
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engramia.core.roots import kind_weight, root
+from engramia.core.words import words
+
+TASK, CODE = 0, 1
+BLOCK = 4096
+"""Patterns by block of postings."""
+MEMBER_BYTES = 2
+"""What a pattern takes in one."""
+
+type Codes = NDArray[np.int64]
+type Floats = NDArray[np.float64]
+
+_KINDS = (1, 4, 8)
+_KIND_BITS = 3
+_KIND_WEIGHTS = np.array([*_KINDS, 0], np.int64)
+_STEPS_PER_OCTAVE = 4
+_UNSEEN_STEP = -_STEPS_PER_OCTAVE
+# The least document frequency of each step floor(4 log2 df), as `core.word_index` has them.
+_LEAST_COUNTS = np.array([ceil(2 ** (step / _STEPS_PER_OCTAVE)) for step in range(32 * _STEPS_PER_OCTAVE)])
+
+
+@lru_cache(maxsize=1 << 16)
+def code_of(name: str) -> int:
+    """Return the number of a root, a signed 64-bit integer."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) & ~_KIND_BITS | _KINDS.index(kind_weight(name))
+
+
+def codes_of(text: str) -> Codes:
+    """Return the distinct roots of a text, ascending."""
+    return np.array(sorted({code_of(root(word)) for word in words(text)}), np.int64)
+
+
+def query_codes(said: Iterable[str]) -> list[int]:
+    """Return the distinct roots of a query's words, in the order that they come in."""
+    return list(dict.fromkeys(code_of(root(word)) for word in said))
+
+
+def pack(codes: Codes) -> bytes:
+    """Return roots as the bytes that a row keeps."""
+    return codes.astype("<i8").tobytes()
+
+
+def unpack(packed: bytes) -> Codes:
+    """Return the roots that `pack` gave these bytes for."""
+    return np.frombuffer(packed, "<i8")
+
+
+def pack_members(numbers: Iterable[int]) -> bytes:
+    """Return pattern numbers of one block as the bytes that its row keeps."""
+    return np.array([number % BLOCK for number in numbers], "<u2").tobytes()
+
+
+def unpack_members(block: int, members: bytes) -> NDArray[np.int64]:
+    """Return the pattern numbers in a row of postings."""
+    return np.frombuffer(members, "<u2").astype(np.int64) + block * BLOCK
+
+
+def scale(patterns: int) -> float:
+    """Return what a root's weight is measured against in a scope of so many patterns."""
+    return 1.0 + _STEPS_PER_OCTAVE * log2(patterns + 1)
+
+
+def weights(codes: Codes, counts: NDArray[np.int64], patterns: int) -> Floats:
+    """Return what each root weighs, in a scope of `patterns` of which `counts` have it."""
+    steps = np.searchsorted(_LEAST_COUNTS, counts, side="right") - 1
+    steps = np.where(counts > 0, steps, _UNSEEN_STEP)
+    return np.asarray(_KIND_WEIGHTS[codes & _KIND_BITS] * (scale(patterns) - steps) ** 2, np.float64)
+
+
+type Changes = dict[tuple[int, int], list[int]]
+"""Pattern numbers by field and root."""
+
+
+def note(changes: Changes, number: int, by_field: Mapping[int, Codes]) -> None:
+    """Add to `changes` that a pattern has these roots."""
+    for field, codes in by_field.items():
+        for code in codes.tolist():
+            changes.setdefault((field, code), []).append(number)
