@@ -49,6 +49,10 @@ test: lint  ## everything but the fault and soak tests
 test-long: .venv/.synced  ## fault and soak tests: processes killed, disks full, many writers; about half an hour
 	@$(PYTHON) -m pytest -q -m soak $(ARGS)
 
+.PHONY: test-adapters
+test-adapters: .venv/.synced  ## the agent frameworks' adapters, each in an environment of its own (ARGS=light: the small ones)
+	@sh scripts/adapters.sh $(ARGS)
+
 .PHONY: bench
 bench: .venv/.synced  ## the figures of the README: quality on the data sets, speed on this machine
 	@$(PYTHON) -m benchmarks $(ARGS)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from engramia.errors import DatabaseRequiredError
+from engramia.errors import DatabaseRequiredError, NotFoundError
 from engramia.server.kit.endpoints import guarded
 from engramia.server.kit.permissions import Permission
 
@@ -77,6 +77,11 @@ async def _refuse() -> None:
     )
 
 
+def _missing(endpoint: _Endpoint) -> tuple[type[NotFoundError], ...]:
+    """Return what a path with something in it may answer besides: an odd value makes it another path."""
+    return (NotFoundError,) if "{" in endpoint.path else ()
+
+
 def router() -> APIRouter:
     """Return the routes, each of which answers 501 `database_required` to whom it may serve."""
     made = APIRouter()
@@ -91,6 +96,6 @@ def router() -> APIRouter:
                 description="Needs Postgres; this server answers 501 `database_required`.",
                 operation_id=endpoint.name,
                 status_code=501,
-                **guarded(endpoint.permission, DatabaseRequiredError),
+                **guarded(endpoint.permission, DatabaseRequiredError, *_missing(endpoint)),
             )
     return made

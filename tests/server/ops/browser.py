@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 SECONDS = 30.0
 
@@ -26,7 +27,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 class Page:
     """A tab, and what it did so far."""
 
-    connection: ClientConnection
+    connection: Connection
     session: str = ""
     requested: list[str] = field(default_factory=list)
     """Addresses that it asked for."""

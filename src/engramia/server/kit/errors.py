@@ -288,7 +288,7 @@ def log_failure(exc: BaseException, problem: Problem) -> None:
     """Log what the answer does not say: the whole of an unexpected failure, the operator's half of others."""
     if problem.error == "internal_error":
         _log.error("Unexpected failure", exc_info=exc)
-    elif problem.status >= _S.INTERNAL_SERVER_ERROR:
+    elif problem.status >= _S.INTERNAL_SERVER_ERROR and problem.status != _S.NOT_IMPLEMENTED:
         _log.warning("%s: %s", problem.error, exc)
 
 
