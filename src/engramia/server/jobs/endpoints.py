@@ -1,6 +1,5 @@
 """The jobs of a project over HTTP: list, look at, cancel."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -12,24 +11,14 @@ from engramia.core.jobs import JobStatus
 from engramia.errors import ConflictError, NotFoundError, ValidationError
 from engramia.memory.facade import Memory
 from engramia.server.jobs import schemas
-from engramia.server.kit.endpoints import guarded
-from engramia.server.kit.lanes import Lane
+from engramia.server.kit.endpoints import answer, guarded
 from engramia.server.kit.operations import Document
 from engramia.server.kit.permissions import Permission
-from engramia.server.kit.services import caller_of, encoded, services_of
+from engramia.server.kit.services import services_of
 
 router = APIRouter(tags=["jobs"])
 
-_LIST_LIMIT_MAX = 100
-
 type JobId = Annotated[str, Path(description="Id of a job.", max_length=limits.ID_MAX_CHARS)]
-
-
-async def _answer(request: Request, ask: Callable[[Memory], Document]) -> Response:
-    services = services_of(request)
-    memory = services.memory_of(caller_of(request).scope)
-    content = await services.lanes.run(Lane.QUICK, lambda: encoded(ask(memory)))
-    return Response(content, media_type="application/json")
 
 
 @router.get(
@@ -42,7 +31,7 @@ async def _answer(request: Request, ask: Callable[[Memory], Document]) -> Respon
 async def list_jobs(
     request: Request,
     status: schemas.StatusName | None = None,
-    limit: Annotated[int, Query(ge=1, le=_LIST_LIMIT_MAX)] = 20,
+    limit: Annotated[int, Query(ge=1, le=limits.JOBS_LIST_LIMIT_MAX)] = 20,
     offset: Annotated[int, Query(ge=0, le=limits.OFFSET_MAX)] = 0,
 ) -> Response:
     """Return the project's jobs, newest first."""
@@ -57,7 +46,7 @@ async def list_jobs(
             "next_offset": page.next_offset,
         }
 
-    return await _answer(request, ask)
+    return await answer(request, ask)
 
 
 @router.get(
@@ -77,7 +66,7 @@ async def get_job(request: Request, job_id: JobId) -> Response:
             raise _missing()
         return schemas.job_document(job)
 
-    return await _answer(request, ask)
+    return await answer(request, ask)
 
 
 @router.post(
@@ -106,7 +95,7 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
         services_of(request).observer.job_ended(job.operation, JobStatus.CANCELLED.value)
         return {"cancelled": True, "job_id": job_id}
 
-    return await _answer(request, ask)
+    return await answer(request, ask)
 
 
 def _missing() -> NotFoundError:

@@ -6,12 +6,16 @@ from typing import Any
 
 from fastapi import Depends, Path
 from starlette.requests import Request
+from starlette.responses import Response
 
 from engramia import errors
+from engramia.memory.facade import Memory
 from engramia.server.kit import schemas
 from engramia.server.kit.error_responses import responses_for
+from engramia.server.kit.lanes import Lane
+from engramia.server.kit.operations import Document
 from engramia.server.kit.permissions import Permission
-from engramia.server.kit.services import caller_of
+from engramia.server.kit.services import caller_of, encoded, services_of
 
 PATTERN_KEY = Path(
     description="Key of a pattern; its slash may be sent as it is or as %2F.",
@@ -51,6 +55,14 @@ def guarded(
         "responses": answers | responses_for(*ERRORS_OF_ALL, *kinds),
         "openapi_extra": {"x-permission": permission.value if permission else PUBLIC},
     }
+
+
+async def answer(request: Request, ask: Callable[[Memory], Document], lane: Lane = Lane.QUICK) -> Response:
+    """Return what `ask` finds in the caller's memory, asked in a thread."""
+    services = services_of(request)
+    memory = services.memory_of(caller_of(request).scope)
+    content = await services.lanes.run(lane, lambda: encoded(ask(memory)))
+    return Response(content, media_type="application/json")
 
 
 def _requires(permission: Permission) -> Callable[[Request], Awaitable[None]]:

@@ -1,6 +1,6 @@
 """The memory's endpoints that only look, and the one that deletes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import batched
 from typing import Annotated, Any
@@ -13,12 +13,12 @@ from starlette.responses import Response, StreamingResponse
 from engramia.core import documents, limits
 from engramia.errors import NotFoundError, ValidationError
 from engramia.memory.facade import Memory
-from engramia.server.kit.endpoints import PATTERN_KEY, guarded
+from engramia.server.kit.endpoints import PATTERN_KEY, answer, guarded
 from engramia.server.kit.lanes import Lane
 from engramia.server.kit.operations import Document
 from engramia.server.kit.permissions import Permission
 from engramia.server.kit.schemas import ClassificationName, Score, SourceName
-from engramia.server.kit.services import caller_of, encoded, services_of
+from engramia.server.kit.services import caller_of, services_of
 from engramia.server.memory import examples, schemas
 from engramia.server.memory.operations import MEMORY, QUALITY, TRANSFER
 
@@ -30,13 +30,6 @@ _CHUNK = 64
 
 type Limit = Annotated[int, Query(ge=1, le=limits.LIST_LIMIT_MAX, description="Most items.")]
 type Offset = Annotated[int, Query(ge=0, le=limits.OFFSET_MAX, description="Items to pass over.")]
-
-
-async def _answer(request: Request, ask: Callable[[Memory], Document], lane: Lane = Lane.QUICK) -> Response:
-    """Return what `ask` finds in the caller's memory."""
-    services = services_of(request)
-    memory = services.memory_of(caller_of(request).scope)
-    return Response(await services.lanes.run(lane, lambda: encoded(ask(memory))), media_type=_JSON)
 
 
 @router.get(
@@ -57,7 +50,7 @@ async def feedback(
     offset: Offset = 0,
 ) -> Response:
     """Return issues that were said at least twice, most pressing first."""
-    return await _answer(
+    return await answer(
         request,
         lambda memory: documents.feedback_document(
             memory.get_feedback(task_type=task_type, limit=limit, offset=offset)
@@ -75,7 +68,7 @@ async def feedback(
 )
 async def metrics(request: Request) -> Response:
     """Return how much was learned and reused, and how good it was."""
-    return await _answer(request, lambda memory: documents.metrics_document(memory.metrics()))
+    return await answer(request, lambda memory: documents.metrics_document(memory.metrics()))
 
 
 @router.get(
@@ -96,7 +89,7 @@ async def list_patterns(
 ) -> Response:
     """Return patterns newest first."""
     wanted: dict[str, Any] = {"classification": classification, "source": source, "min_score": min_score}
-    return await _answer(
+    return await answer(
         request,
         lambda memory: documents.list_document(memory.list_patterns(**wanted, limit=limit, offset=offset)),
     )
@@ -112,7 +105,7 @@ async def list_patterns(
 )
 async def get_pattern(request: Request, key: Annotated[str, PATTERN_KEY]) -> Response:
     """Return a pattern with its versions and observations."""
-    return await _answer(request, lambda memory: documents.record_document(memory.get_pattern(key)))
+    return await answer(request, lambda memory: documents.record_document(memory.get_pattern(key)))
 
 
 @router.delete(
@@ -132,7 +125,7 @@ async def delete_pattern(request: Request, key: Annotated[str, PATTERN_KEY]) -> 
         memory.delete_pattern(key, author=author)
         return {"deleted": True, "pattern_key": key}
 
-    return await _answer(request, delete)
+    return await answer(request, delete)
 
 
 @router.get(
