@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from engramia.api.observing import Observing
 from engramia.api.openapi import document_of
-from engramia.bootstrap import Adapters, new_job_id
+from engramia.bootstrap import Adapters, choose_embeddings, new_job_id
 from engramia.core.embedding import Embeddings
 from engramia.core.jobs import JobError, JobStatus
 from engramia.core.llm import LLM
@@ -36,6 +36,7 @@ from engramia.server.kit.authentication import MetricsToken
 from engramia.server.kit.caller import Caller
 from engramia.server.kit.edge import Edge
 from engramia.server.kit.errors import EXCEPTION_HANDLERS, job_error_of
+from engramia.server.kit.lanes import QUICK_AT_HOME, Lanes
 from engramia.server.kit.operations import Asked, Document, Operation
 from engramia.server.kit.peer import Peers
 from engramia.server.kit.permissions import Role
@@ -88,6 +89,7 @@ def create_app(
         operations=_ROWS,
         submit=lambda asked: _submitted(queue, asked),
         observer=observing,
+        lanes=_lanes(settings),
     )
     worker = worker_of(adapters, settings, observing, wake=wake) if settings.job_worker else None
     mcp = mcp_endpoint.Endpoint(services, edge)
@@ -114,6 +116,12 @@ def create_app(
     if find_spec("mcp") is not None:
         app.router.routes.append(Route(mcp_endpoint.PATH, mcp, include_in_schema=False))
     return app
+
+
+def _lanes(settings: Settings) -> Lanes:
+    """Return the threads for what is asked of the memory: many where they wait for a network, few else."""
+    at_home = settings.storage is StorageKind.JSON and choose_embeddings(settings).kind != "openai"
+    return Lanes(QUICK_AT_HOME) if at_home else Lanes()
 
 
 def edge_of(settings: Settings) -> Edge:
