@@ -96,7 +96,7 @@ def test_an_unexpected_failure_tells_nothing() -> None:
     [
         "Cannot open /var/lib/engramia/default/journal",
         "connection to postgresql://app:hunter2@db.internal:5432/brain failed",
-        "[Errno 13] Permission denied: '/root/.cache/engramia/model.safetensors'",
+        "[Errno 13] Permission denied: '/home/anna/.cache/engramia/model.safetensors'",
     ],
 )
 @pytest.mark.parametrize(
