@@ -18,7 +18,7 @@ help:  ## list the targets
 setup: .venv/.synced  ## make the environment in .venv (every other target does it by itself)
 
 .venv/.synced: pyproject.toml uv.lock scripts/uv.sh
-	@sh scripts/uv.sh sync --frozen --extra local --extra openai --extra anthropic --extra cli --extra api --extra postgres --extra mcp --extra langchain
+	@sh scripts/uv.sh sync --frozen --extra local --extra openai --extra anthropic --extra cli --extra api --extra postgres --extra mcp --extra langchain --extra oidc --extra redis --extra embedded
 	@touch $@
 
 .PHONY: demo

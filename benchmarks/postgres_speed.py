@@ -1,8 +1,10 @@
 """How fast the Postgres storage is: import, learn, recall, by the size of the scope.
 
     python -m benchmarks.postgres_speed [--sizes 1000 10000] [--url postgresql://...] [--json FILE]
+    python -m benchmarks.postgres_speed --large [--patterns 500000] [--tenants 1000] [--url ...] [--json FILE]
 
-Without `--url` a private server is started in a folder of its own, with its defaults: writes are synced.
+Without `--url` a private server is started in a folder of its own; writes are synced. With `--large` an
+address must be that of a superuser, and its database empty or filled by an earlier run.
 Tasks and codes are generated (fixed seed); a task's vector is the sum of random vectors of its words, so that
 tasks with common words are near, as embeddings have it. Import goes as `Memory.import_data` does, without
 redaction and embedding: transactions of 256 records. Recall is measured twice: the search alone, and
@@ -23,11 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.postgres_large import SETTINGS, learn, measure_large
 from benchmarks.storage_speed import Corpus, Taken, spread, timed
 from engramia import Memory
 from engramia.core.calibration import calibration_for
 from engramia.core.embedding import unit_rows
-from engramia.core.model import Event, EventKind, PatternRecord, Scope
+from engramia.core.model import PatternRecord, Scope
 from engramia.core.query import Search
 from engramia.core.words import words
 from engramia.db import schema
@@ -75,20 +78,10 @@ def fill(
     """Import records as `Memory.import_data` does."""
     for some in batched(zip(records, vectors, strict=True), 256):
         with scope.writing() as stores:
+            taken = stores.patterns.present([record.pattern.key for record, _ in some])
             for record, vector in some:
-                if stores.patterns.get(record.pattern.key) is None:
+                if record.pattern.key not in taken:
                     stores.patterns.add(record, vector)
-
-
-def learn(scope: PostgresScopedStorage, record: PatternRecord, vector: NDArray[np.float32]) -> None:
-    """Do what learning does in its transaction."""
-    with scope.writing() as stores:
-        stores.patterns.near_identical(record.pattern.task, 0.92)
-        stores.patterns.add(record, vector)
-        stores.patterns.count()
-        stores.activity.record(
-            Event(EventKind.LEARN, record.pattern.created_at, eval_score=7.0, pattern_key=record.pattern.key)
-        )
 
 
 def search(
@@ -144,7 +137,7 @@ def database(url: str | None) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="engramia-bench-") as folder:
         Path(folder).chmod(0o755)
-        with PrivateServer(Path(folder) / "server", options={"shared_buffers": "512MB"}) as server:
+        with PrivateServer(Path(folder) / "server", options=SETTINGS) as server:
             yield server.create_database("bench")
 
 
@@ -153,10 +146,17 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--url")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--large", action="store_true", help="many tenants in one table; see postgres_large")
+    parser.add_argument("--patterns", type=int, default=500_000, help="with --large: how many in all")
+    parser.add_argument("--tenants", type=int, default=1000, help="with --large: of how many tenants")
     options = parser.parse_args()
     corpus, found = Corpus.make(), []
     with database(options.url) as url:
         schema.upgrade(url)
+        if options.large:
+            found.append(measure_large(url, options.patterns, options.tenants))
+            print(json.dumps(found[-1], indent=1))
+            options.sizes = []
         storage = PostgresStorage(database_url=url)
         for size in options.sizes:
             found.append(measure(storage, corpus, size))

@@ -1,10 +1,13 @@
 """Settings in, objects out: the only place that chooses adapters."""
 
 import importlib.util
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from pydantic import SecretStr
 from ulid import ULID
@@ -12,7 +15,7 @@ from ulid import ULID
 from engramia.core.embedding import Embeddings
 from engramia.core.llm import LLM, Panel, UnconfiguredLLM
 from engramia.core.model import Scope
-from engramia.core.ports import Clock, Redactor, ScopedStorage, Storage
+from engramia.core.ports import Clock, Mover, Redactor, ScopedStorage, Storage
 from engramia.core.redaction import Redactor as SecretRedactor
 from engramia.errors import ProviderNotConfiguredError, StorageError
 from engramia.memory import facade
@@ -20,7 +23,18 @@ from engramia.memory.engine import Embedder, Engine
 from engramia.providers.wrappers import Pooled
 from engramia.settings import LLMProvider, Settings, StorageKind
 
+if TYPE_CHECKING:
+    from engramia.core.audit import AuditEntry, AuditStamp
+    from engramia.db.audit import AuditLedger
+    from engramia.db.audit_archive import AuditArchive
+    from engramia.db.replica import Replica
+    from engramia.db.session import Database, Limits
+    from engramia.server.keys.service import KeyService
+    from engramia.server.kit.windows import RateLimiter
+
 OPENAI_DEFAULT_MODEL = "text-embedding-3-small"
+_ENGINES_KEPT = 1_024
+"""Scopes whose engine is kept for the next request."""
 
 
 class SystemClock:
@@ -92,7 +106,10 @@ class Adapters:
         watch: Watch | None = None,
     ) -> None:
         watch = watch or Unwatched()
-        self.storage = watch.storage(storage or storage_from(settings), settings.storage.value)
+        self._settings = settings
+        self._store = storage or storage_from(settings)
+        self._made_database: Database | None = None
+        self.storage = watch.storage(self._store, settings.storage.value)
         model = embeddings_from(settings) if embeddings == "default" else embeddings
         self.embeddings = model and watch.embeddings(model, choose_embeddings(settings).kind)
         asked = llm_from(settings, watch) if llm == "default" else bounded(llm, settings, watch)
@@ -101,11 +118,39 @@ class Adapters:
         self.redactor = redactor or redactor_from(settings)
         self.clock = clock or SystemClock()
         self._embedder = Embedder(self.embeddings, self.clock)
+        self._engine = lru_cache(_ENGINES_KEPT)(lambda scope: self._engine_over(self.storage.scoped(scope)))
+
+    @cached_property
+    def database(self) -> "Database | None":
+        """The database: the storage's own, else the one that the settings name; None for none."""
+        own: Database | None = getattr(self._store, "database", None)
+        if own is None and self._settings.database_url is not None:
+            own = self._made_database = database_from(self._settings)
+        return own
+
+    @property
+    def replica(self) -> "Replica | None":
+        """The replica that the storage reads from, None for none."""
+        own: Replica | None = getattr(self._store, "replica", None)
+        return own
+
+    @cached_property
+    def archive(self) -> "AuditArchive | None":
+        """The audit trail's rows; None without a database."""
+        if self.database is None:
+            return None
+        from engramia.db.audit_archive import AuditArchive
+
+        ledger: AuditLedger | None = getattr(self._store, "ledger", None)
+        return AuditArchive(self.database, ledger or ledger_from(self._settings))
 
     def engine(self, scope: Scope, storage: ScopedStorage | None = None) -> Engine:
         """Return the parts of a scope's memory, over `storage` in place of the scope's own if given."""
+        return self._engine(scope) if storage is None else self._engine_over(storage)
+
+    def _engine_over(self, storage: ScopedStorage) -> Engine:
         return Engine(
-            storage=storage or self.storage.scoped(scope),
+            storage=storage,
             embedder=self._embedder,
             redactor=self.redactor,
             clock=self.clock,
@@ -117,6 +162,8 @@ class Adapters:
         """Release the storage, also one that was passed in, and the language model that was made here."""
         if self._made is not None:
             self._made.close()
+        if self._made_database is not None:
+            self._made_database.dispose()
         self.storage.close()
 
 
@@ -193,7 +240,85 @@ def storage_from(settings: Settings) -> Storage:
         raise StorageError('ENGRAMIA_STORAGE=postgres needs the extra: pip install "engramia[postgres]".')
     from engramia.providers.postgres.storage import PostgresStorage
 
-    return PostgresStorage(database_url=address)
+    return PostgresStorage(
+        database_url=address,
+        limits=database_limits(settings),
+        ledger=ledger_from(settings),
+        replica_url=_secret(settings.database_replica_url),
+    )
+
+
+def mover_from(settings: Settings, kind: StorageKind) -> Mover:
+    """Return what carries scopes out of and into the storage of this kind, which need not be the one in use.
+
+    `StorageError` for Postgres without an address or the extra.
+    """
+    if kind is StorageKind.JSON:
+        from engramia.providers.json.moving import JSONMover
+
+        return JSONMover(settings.data_path)
+    address = database_url(settings)
+    if not (_installed("sqlalchemy") and _installed("psycopg")):
+        raise StorageError('Postgres needs the extra: pip install "engramia[postgres]".')
+    from engramia.providers.postgres.moving import PostgresMover
+
+    return PostgresMover(address)
+
+
+def database_from(settings: Settings) -> "Database":
+    """Return the database that the settings name; `StorageError` without an address or the extra."""
+    address = database_url(settings)
+    if not (_installed("sqlalchemy") and _installed("psycopg")):
+        raise StorageError('ENGRAMIA_DATABASE_URL needs the extra: pip install "engramia[postgres]".')
+    from engramia.db.session import Database
+
+    return Database(address, database_limits(settings))
+
+
+def replica_from(settings: Settings) -> "Replica":
+    """Return the replica that the settings name, over the database that they name; `StorageError` if none."""
+    if settings.database_replica_url is None:
+        raise StorageError("ENGRAMIA_DATABASE_REPLICA_URL is not set.")
+    database = database_from(settings)
+    from engramia.db.replica import Replica
+
+    return Replica(settings.database_replica_url.get_secret_value(), database)
+
+
+def database_limits(settings: Settings) -> "Limits":
+    """Return how many connections a process may have, and how long it waits for one."""
+    from engramia.db.session import Limits
+
+    return Limits(
+        pool_size=settings.database_pool_size,
+        overflow=settings.database_max_overflow,
+        pool_timeout=settings.database_pool_timeout,
+    )
+
+
+def ledger_from(settings: Settings) -> "AuditLedger":
+    """Return what appends to the audit trail, under ENGRAMIA_SECRET_KEY if it is set."""
+    from engramia.core.audit_chain import Seal
+    from engramia.db.audit import AuditLedger
+
+    return AuditLedger(Seal.of(_secret(settings.secret_key)))
+
+
+def key_service_from(
+    settings: Settings,
+    database: "Database | None",
+    clock: Clock,
+    tell: "Callable[[AuditEntry, AuditStamp], None]",
+) -> "KeyService | None":
+    """Return the keys in the database; None unless the auth mode is db. `tell` logs what is done to them."""
+    from engramia.server.identity.settings_check import AuthChoice
+
+    if database is None or AuthChoice.of(settings).effective_mode != "db":
+        return None
+    from engramia.server.keys.service import KeyService
+
+    secret_key, ledger = _secret(settings.secret_key), ledger_from(settings)
+    return KeyService(database, clock, secret_key=secret_key, ledger=ledger, tell=tell)
 
 
 def database_url(settings: Settings) -> str:
@@ -295,6 +420,36 @@ def pooled(llm: LLM, settings: Settings, watch: Watch | None = None) -> Pooled:
     # Twice as many may wait as run: the last in the line has two rounds before it, and then its own.
     watched = (watch or Unwatched()).model(llm)
     return Pooled(watched, settings.llm_concurrency, seconds=3 * settings.llm_timeout)
+
+
+def rate_limiter_from(settings: Settings) -> "RateLimiter":
+    """Return what counts the service's requests: this process, or all processes in the Redis that is named.
+
+    Raises `ValueError` with a sentence for an address that is none, or without the extra `redis`.
+    """
+    from engramia.server.kit.windows import MemoryRateLimiter
+
+    own, shared = MemoryRateLimiter(time.monotonic), shared_rate_limiter_from(settings)
+    if shared is None:
+        return own
+    from engramia.server.kit.fallback_windows import FallbackRateLimiter
+
+    return FallbackRateLimiter(shared, own)
+
+
+def shared_rate_limiter_from(settings: Settings) -> "RateLimiter | None":
+    """Return what counts the requests of all processes, None where none is named.
+
+    Raises `ValueError` as `rate_limiter_from` does.
+    """
+    if settings.redis_url is None:
+        return None
+    if not _installed("redis"):
+        raise ValueError('ENGRAMIA_REDIS_URL needs a client: pip install "engramia[redis]".')
+    from engramia.server.kit.redis_windows import RedisRateLimiter
+
+    secret = _secret(settings.secret_key) or ""
+    return RedisRateLimiter(settings.redis_url.get_secret_value(), secret=secret.encode())
 
 
 def redactor_from(settings: Settings) -> Redactor:

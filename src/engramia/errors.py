@@ -2,14 +2,17 @@
 
 EngramiaError
 ├── ValidationError            the caller's input is wrong; names the field and the limit
+│   └── IdempotencyKeyReusedError  an Idempotency-Key came before with another body
 ├── BadRequestError            the request cannot be read at all
 │   ├── PayloadTooLargeError   it is larger than the limit
 │   └── UnsupportedMediaTypeError  it is encoded in a way that is not read here
 ├── AuthenticationError        nobody knows who is calling
+│   └── InvalidTokenError      the token they showed is not to be believed
 ├── AuthorizationError         the caller may not do this
 ├── NotFoundError              the thing named does not exist in this scope
 ├── GoneError                  it existed and does no more
 ├── ConflictError              the thing is in a state that does not allow this
+│   └── InProgressError        the same request is still under way
 ├── PaymentRequiredError       the subscription is past due
 ├── QuotaExceededError         the plan's limit is reached
 ├── RateLimitedError           too many requests in a minute
@@ -57,6 +60,14 @@ class ValidationError(EngramiaError):
         self.field = field
 
 
+class IdempotencyKeyReusedError(ValidationError):
+    """An Idempotency-Key came before with another body."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message, field=field)
+        self.code = "idempotency_key_reused"
+
+
 class BadRequestError(EngramiaError):
     """The request cannot be read at all: no field of it is to blame."""
 
@@ -77,6 +88,10 @@ class AuthenticationError(EngramiaError):
     """Nobody knows who is calling, or they cannot prove it."""
 
 
+class InvalidTokenError(AuthenticationError):
+    """A token was shown and is not to be believed: malformed, forged, expired, or for somebody else."""
+
+
 class AuthorizationError(EngramiaError):
     """The caller may not do this."""
 
@@ -91,6 +106,14 @@ class GoneError(EngramiaError):
 
 class ConflictError(EngramiaError):
     """The thing is in a state that does not allow this; `code` says which."""
+
+
+class InProgressError(ConflictError):
+    """The same request is still under way; asking again after `retry_after` seconds may find its answer."""
+
+    def __init__(self, message: str, *, retry_after: float, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 class PaymentRequiredError(EngramiaError):

@@ -61,6 +61,20 @@ class StorageSettings(_Group):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL connection string; needed where the storage is postgres."
     )
+    database_replica_url: SecretStr | None = Field(
+        None,
+        description="Connection string of a streaming replica of that server: reads go to it as long as it "
+        "has everything that was written before.",
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=1_000, description="Connections to the database that a process keeps open."
+    )
+    database_max_overflow: int = Field(
+        10, ge=0, le=1_000, description="Connections that it opens beyond them under load."
+    )
+    database_pool_timeout: float = Field(
+        3.0, gt=0, le=60, description="Seconds that a request waits for a free connection before it gets 503."
+    )
     tenant: str = Field("default", description="Tenant that the library and the CLI work in.")
     project: str = Field("default", description="Project that the library and the CLI work in.")
     redaction: bool = Field(
@@ -159,6 +173,31 @@ class AuthSettings(_Group):
         None,
         description="Label of the deployment; unset, local, dev, development and test count as local.",
     )
+    oidc_issuer: str | None = Field(
+        None, description="Issuer whose access tokens the oidc mode takes, exactly as its tokens spell it."
+    )
+    oidc_audience: str | None = Field(None, description="Audience that access tokens must be for.")
+    oidc_role_claim: str = Field(
+        "engramia_role", description="Claim with the role; dots lead into nested claims."
+    )
+    oidc_default_role: Literal["admin", "editor", "reader"] = Field(
+        "reader", description="Role of tokens whose role claim is not there."
+    )
+    oidc_owner_role: str | None = Field(
+        None, description="Value of the role claim that makes an owner; unset: no token does."
+    )
+    oidc_tenant_claim: str | None = Field(
+        None, description="Claim that names the tenant; unset: everyone is in tenant default."
+    )
+    oidc_project_claim: str | None = Field(
+        None, description="Claim that names the project; unset: everyone is in project default."
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="What API keys in the database are hashed under, at least 32 characters; unset: a secret "
+        "that is kept in the database.",
+    )
     bootstrap_token: SecretStr | None = Field(
         None, min_length=32, description="Token of POST /v1/keys/bootstrap, at least 32 characters."
     )
@@ -179,6 +218,11 @@ class EdgeSettings(_Group):
     )
     rate_limit_per_key: int = Field(
         120, ge=1, le=1_000_000, description="Requests a minute on all paths together, per API key."
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Address of a Redis or Valkey server in which rate limits are counted for all processes; "
+        "unset: each process counts for itself.",
     )
     max_body_size: int = Field(1 << 20, ge=1024, le=1 << 30, description="Largest request body in bytes.")
     max_import_body_size: int = Field(

@@ -26,6 +26,7 @@ def test_the_schema_is_made_and_then_used(cli: Cli, process: Cli, postgres_serve
     made = process("db", "upgrade", "--json", **chosen).document["revision"]
     assert process("db", "upgrade", "--json", **chosen).document["revision"] == made
     assert process("db", "check", "--json", **chosen).document["ok"]
+    assert process("db", "index", "--json", **chosen).document["dimensions"] == []
     run = ("learn", "--task", "Sort invoices by date", "--code", "rows.sort()", "--score", "8", "--json")
     assert process(*run, **chosen).document["stored"]
     found = process("recall", "Sort invoices by date", "--json", **chosen).document["matches"]

@@ -163,3 +163,10 @@ def test_version(cli: Cli) -> None:
     ended = cli("--version")
     assert ended.code == ExitCode.OK
     assert ended.out.startswith("engramia ")
+
+
+def test_a_wrong_choice_names_the_right_ones_and_nothing_of_the_library(cli: Cli) -> None:
+    answer = cli("mcp", "config", "nosuch")
+    assert answer.code == ExitCode.USAGE
+    assert "'nosuch' is not one of" in answer.err
+    assert "Value error" not in answer.err

@@ -82,14 +82,14 @@ class BothStorages(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="engramia-congruence-"))
-        self.json, self.postgres = (
-            JSONStorage(self.folder, sync=False),
-            PostgresStorage(database_url=self.url),
-        )
+        self.json, self.postgres = JSONStorage(self.folder, sync=False), self.open_postgres()
         scope = Scope("congruence", f"history-{next(_numbers)}")
         self.scopes = self.json.scoped(scope), self.postgres.scoped(scope)
         self.now = NOW
         self.asked = [search("sort list 3", direction(1), limit=4)]
+
+    def open_postgres(self) -> PostgresStorage:
+        return PostgresStorage(database_url=self.url)
 
     @contextmanager
     def both(self) -> Iterator[list[Stores]]:
@@ -212,10 +212,10 @@ class BothStorages(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-def compare(url: str, examples: int, steps: int) -> None:
-    BothStorages.url = url
+def compare(url: str, examples: int, steps: int, machine: type[BothStorages] = BothStorages) -> None:
+    machine.url = url
     run_state_machine_as_test(
-        BothStorages,
+        machine,
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink, Phase.explain},

@@ -49,13 +49,13 @@ def test_what_json_cannot_hold_is_refused_and_nothing_is_kept(scope: ScopedStora
     with pytest.raises(ValidationError, match="request"):
         add(scope, job(1, request={"when": {1, 2}}))
     assert get(scope, 1) is None
-    assert storage.scopes_with_jobs() == []
+    assert list(storage.scopes_with_jobs()) == []
 
 
 def test_a_job_is_added_in_a_block_for_writing_only(scope: ScopedStorage, storage: Storage) -> None:
     with scope.reading() as stores, pytest.raises(StorageError):
         stores.jobs.add(job(1))
-    assert storage.scopes_with_jobs() == []
+    assert list(storage.scopes_with_jobs()) == []
 
 
 def test_jobs_are_listed_newest_first_by_status_in_exact_pages(scope: ScopedStorage) -> None:
@@ -279,7 +279,7 @@ def test_scopes_with_unfinished_jobs_are_found_by_every_process(open_storage: Op
     with here.scoped(Scope("no", "jobs")).writing() as stores:
         stores.patterns.add(record(1), None)
     expected = sorted(scopes, key=lambda scope: (scope.tenant_id, scope.project_id))
-    assert there.scopes_with_jobs() == here.scopes_with_jobs() == expected
+    assert list(there.scopes_with_jobs()) == list(here.scopes_with_jobs()) == expected
 
 
 @pytest.mark.parametrize("end", ["complete", "fail", "cancel", "expire"])
@@ -303,14 +303,14 @@ def test_a_scope_whose_jobs_have_finished_is_not_found_once_a_claim_found_nothin
         assert mine is not None
         assert ends[end](stores, mine)
     if end != "expire":
-        assert there.scopes_with_jobs() == [Scope()], "one is left"
+        assert list(there.scopes_with_jobs()) == [Scope()], "one is left"
         with there.scoped(Scope()).writing() as stores:
             assert stores.jobs.cancel(name(2), at(1001))
     with there.scoped(Scope()).writing() as stores:
         assert take(stores) is None
-    assert here.scopes_with_jobs() == there.scopes_with_jobs() == []
+    assert list(here.scopes_with_jobs()) == list(there.scopes_with_jobs()) == []
     add(here.scoped(Scope()), job(3))
-    assert here.scopes_with_jobs() == there.scopes_with_jobs() == [Scope()]
+    assert list(here.scopes_with_jobs()) == list(there.scopes_with_jobs()) == [Scope()]
 
 
 def test_a_scope_with_a_job_that_is_not_due_or_is_running_is_found(storage: Storage) -> None:
@@ -319,7 +319,7 @@ def test_a_scope_with_a_job_that_is_not_due_or_is_running_is_found(storage: Stor
     claim(scope)
     with scope.writing() as stores:
         assert take(stores) is None
-    assert storage.scopes_with_jobs() == [Scope()]
+    assert list(storage.scopes_with_jobs()) == [Scope()]
 
 
 def finish_and_ask(scope: ScopedStorage) -> None:
@@ -333,14 +333,14 @@ def test_a_transaction_that_is_not_kept_hides_no_job(storage: Storage) -> None:
     add(storage.scoped(Scope()), job(1))
     with pytest.raises(Stop):
         finish_and_ask(storage.scoped(Scope()))
-    assert storage.scopes_with_jobs() == [Scope()]
+    assert list(storage.scopes_with_jobs()) == [Scope()]
 
 
 def test_a_job_added_after_a_claim_found_nothing_is_found(storage: Storage) -> None:
     with storage.scoped(Scope()).writing() as stores:
         assert take(stores) is None
         stores.jobs.add(job(1))
-    assert storage.scopes_with_jobs() == [Scope()]
+    assert list(storage.scopes_with_jobs()) == [Scope()]
 
 
 def test_erasing_takes_the_jobs_along(open_storage: Open) -> None:
@@ -348,12 +348,12 @@ def test_erasing_takes_the_jobs_along(open_storage: Open) -> None:
     add(here.scoped(Scope()), job(1))
     mine = claim(there.scoped(Scope()))
     here.scoped(Scope()).erase()
-    assert there.scopes_with_jobs() == []
+    assert list(there.scopes_with_jobs()) == []
     assert get(there.scoped(Scope()), 1) is None
     with there.scoped(Scope()).writing() as stores:
         assert not stores.jobs.complete(mine.id, mine.fence, {}, at(1001))
     add(there.scoped(Scope()), job(2))
-    assert here.scopes_with_jobs() == [Scope()], "and it goes on"
+    assert list(here.scopes_with_jobs()) == [Scope()], "and it goes on"
 
 
 def in_threads(*works: Callable[[], None]) -> None:

@@ -47,6 +47,19 @@ def test_get_returns_every_field_as_it_was_added(scope: ScopedStorage, elsewhere
             assert stores.patterns.get(key(1)) == full
 
 
+def test_present_tells_which_keys_are_taken(scope: ScopedStorage, elsewhere: ScopedStorage) -> None:
+    asked = [key(number) for number in (1, 2, 3, 3)]
+    with elsewhere.reading() as stores:
+        assert stores.patterns.present(asked) == set()
+    with scope.writing() as stores:
+        add(stores.patterns, record(1), record(3), record(4))
+        assert stores.patterns.present(asked) == {key(1), key(3)}
+        stores.patterns.delete([key(1)])
+    with elsewhere.reading() as stores:
+        assert stores.patterns.present(asked) == {key(3)}
+        assert stores.patterns.present([]) == set()
+
+
 def test_times_come_back_in_utc(scope: ScopedStorage) -> None:
     oslo = NOW.astimezone(timezone(timedelta(hours=2)))
     with scope.writing() as stores:

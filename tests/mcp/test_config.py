@@ -52,11 +52,16 @@ def test_a_local_server_is_started_by_its_full_path(client: clients.Client) -> N
     assert entry["env"] == {"ENGRAMIA_DATA_PATH": "/srv/memory"}
 
 
+def test_clients_that_want_the_kind_of_a_local_server_are_told() -> None:
+    told = {client for client in clients.Client if '"type": "stdio"' in json.dumps(config_of(client, LOCAL))}
+    assert told == {clients.Client.CLAUDE_CODE, clients.Client.CURSOR, clients.Client.VSCODE}
+
+
 @EVERY
 def test_no_configuration_holds_a_key(client: clients.Client) -> None:
     text = json.dumps(config_of(client, REMOTE))
     assert URL in text
-    assert "ENGRAMIA_API_KEY" in text or "${input:engramia-api-key}" in text
+    assert "ENGRAMIA_API_KEY" in text or "${input:engramia_api_key}" in text
     assert "Bearer" in text
 
 
@@ -72,6 +77,7 @@ def test_each_client_has_its_own_words_for_an_address() -> None:
     assert entry(clients.Client.VSCODE, "servers")["type"] == "http"
     (asked,) = config_of(clients.Client.VSCODE, REMOTE)["inputs"]
     assert asked["password"] is True
+    assert asked["id"].replace("_", "").isalnum(), "Visual Studio takes no other"
     assert entry(clients.Client.CLAUDE_DESKTOP)["args"][:3] == ["-y", "mcp-remote", URL]
 
 

@@ -245,6 +245,14 @@ def test_what_is_set_wrong_is_said_on_stderr(
     assert "Traceback" not in ended.stderr.decode()
 
 
+def test_an_editor_waits_for_no_http_framework_and_no_database() -> None:
+    program = "import sys, engramia.mcp.process; print(*{'fastapi', 'sqlalchemy'} & sys.modules.keys())"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, timeout=DEADLINE_SECONDS
+    )
+    assert ended.stdout.strip() == b""
+
+
 def test_without_the_package_it_says_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['mcp'] = None; from engramia.mcp import main; main()"
     ended = subprocess.run(

@@ -149,17 +149,14 @@ HARMLESS: list[tuple[Callable[[EngramiaWebhook], object], Reply]] = [
     (lambda c: c.export(), answer({"records": []})),
 ]
 HARMFUL: list[Callable[[EngramiaWebhook], object]] = [
-    lambda c: c.learn("t", "c", 5.0),
     lambda c: c.refine_pattern("patterns/a", 5.0),
     lambda c: c.delete_pattern("patterns/a"),
-    lambda c: c.evaluate("t", "c"),
     lambda c: c.compose("t"),
     lambda c: c.evolve_prompt("r", "p"),
     lambda c: c.run_aging(),
     lambda c: c.run_feedback_decay(),
-    lambda c: c.import_data([]),
     lambda c: c.cancel_job("j"),
-    lambda c: c.background.evaluate("t", "c"),
+    lambda c: c.background.compose("t"),
 ]
 
 

@@ -12,7 +12,7 @@ import orjson
 from engramia.api.app import create_app
 from engramia.core.embedding import Embeddings
 from engramia.core.llm import LLM
-from engramia.core.ports import Storage
+from engramia.core.ports import Clock, Storage
 from engramia.settings import Settings
 from engramia.testing import HashEmbeddings
 from tests.server.serving import Answer, ask, serving
@@ -65,10 +65,11 @@ def service(
     embeddings: Embeddings | None = None,
     llm: LLM | None = None,
     headers: dict[str, str] | None = None,
+    clock: Clock | None = None,
     **settings: Any,
 ) -> Iterator[Api]:
     """Serve the memory in `folder`, with hashed embeddings unless others are given."""
     chosen = Settings(data_path=folder, **(UNLIMITED | settings))
-    app = create_app(chosen, storage=storage, embeddings=embeddings or HashEmbeddings(), llm=llm)
+    app = create_app(chosen, storage=storage, embeddings=embeddings or HashEmbeddings(), llm=llm, clock=clock)
     with serving(app, lifespan="on") as address:
         yield Api(address, headers or {})

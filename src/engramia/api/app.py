@@ -1,51 +1,47 @@
 """`create_app`: the service put together from its slices and the settings."""
 
-import os
-import socket
+import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, Literal
 
 from fastapi import FastAPI
+from pydantic import SecretStr
 from starlette.routing import Route
 
+from engramia.api.front import edge_of, holders_of, keys_of
 from engramia.api.observing import Observing
 from engramia.api.openapi import document_of
+from engramia.api.pauses import short_pauses
+from engramia.api.work import trail_of, worker_of
 from engramia.bootstrap import Adapters, choose_embeddings, new_job_id
 from engramia.core.embedding import Embeddings
-from engramia.core.jobs import JobError, JobStatus
 from engramia.core.llm import LLM
-from engramia.core.model import Scope
-from engramia.core.ports import Clock, ScopedStorage, Storage
+from engramia.core.ports import Clock, Storage
 from engramia.mcp import endpoint as mcp_endpoint
 from engramia.memory.facade import Memory
 from engramia.server import database_only
-from engramia.server.identity.choice import static_authenticator
+from engramia.server.audit import endpoints as audit_endpoints
+from engramia.server.identity.choice import refuse_unsafe
 from engramia.server.identity.settings_check import AuthChoice
 from engramia.server.jobs import endpoints as job_endpoints
-from engramia.server.jobs.equipment import Equipment, Pace
-from engramia.server.jobs.handlers import JobHandler
 from engramia.server.jobs.queue import JobQueue
 from engramia.server.jobs.worker import Worker
+from engramia.server.keys import endpoints as key_endpoints
+from engramia.server.keys.endpoints import Keys
 from engramia.server.kit.authentication import MetricsToken
-from engramia.server.kit.caller import Caller
-from engramia.server.kit.edge import Edge
-from engramia.server.kit.errors import EXCEPTION_HANDLERS, job_error_of
+from engramia.server.kit.errors import EXCEPTION_HANDLERS
+from engramia.server.kit.fallback_windows import FallbackRateLimiter
 from engramia.server.kit.lanes import QUICK_AT_HOME, Lanes
-from engramia.server.kit.operations import Asked, Document, Operation
-from engramia.server.kit.peer import Peers
-from engramia.server.kit.permissions import Role
-from engramia.server.kit.rate_limit import Limits
 from engramia.server.kit.routes import OperationRoute
 from engramia.server.kit.services import Services, Submission
-from engramia.server.kit.windows import MemoryRateLimiter
+from engramia.server.kit.windows import RateLimiter
 from engramia.server.memory import endpoints as memory_endpoints
-from engramia.server.memory.operations import IMPORT, OPERATIONS
+from engramia.server.memory.operations import OPERATIONS
 from engramia.server.ops import endpoints as ops_endpoints
 from engramia.server.ops import pages
 from engramia.server.ops.health import Health
@@ -53,11 +49,11 @@ from engramia.server.ops.service import Build, Ops
 from engramia.server.ops.totals import totals_of
 from engramia.server.ops.writing import writes_into
 from engramia.settings import Settings, StorageKind
-from engramia.telemetry.audit import audit
-from engramia.telemetry.logging import bind, clear
 from engramia.telemetry.requests import RequestMetrics
 from engramia.telemetry.templates import Templates
 
+_AUDIT_SECONDS = 5.0
+"""For what the audit trail has still to write at the end."""
 _ROWS = {operation.name: operation for operation in OPERATIONS}
 
 
@@ -74,11 +70,15 @@ def create_app(
     Raises `ValueError` with a sentence for settings that are unsafe together.
     """
     settings = settings or Settings()
-    edge = edge_of(settings)
+    refuse_unsafe(AuthChoice.of(settings))
     observing = Observing(settings, version("engramia"))
     adapters = Adapters(
         settings, storage=storage, embeddings=embeddings, llm=llm, clock=clock, watch=observing
     )
+    trail = trail_of(adapters)
+    keys = keys_of(adapters, settings, trail.tell)
+    holders = None if keys is None else holders_of(keys)
+    edge = edge_of(settings, holders, trail.note)
     wake = threading.Event()
     queue = JobQueue(
         adapters.storage, adapters.clock, new_job_id, wake=wake, on_submitted=observing.job_submitted
@@ -90,25 +90,18 @@ def create_app(
         submit=lambda asked: _submitted(queue, asked),
         observer=observing,
         lanes=_lanes(settings),
+        trail=trail,
     )
-    worker = worker_of(adapters, settings, observing, wake=wake) if settings.job_worker else None
+    worker = worker_of(adapters, settings, observing, wake=wake, trail=trail) if settings.job_worker else None
     mcp = mcp_endpoint.Endpoint(services, edge)
-    app = FastAPI(
-        title="Engramia",
-        summary="Memory for AI agents: store runs, find them again, know how far to trust them.",
-        version=version("engramia"),
-        lifespan=_lifespan(adapters, services, worker, settings, observing, mcp),
-        telemetry=observing.tracing.fastapi(),
-        openapi_url="/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    for kind, handler in EXCEPTION_HANDLERS.items():
-        app.add_exception_handler(kind, handler)
+    audited = partial(asyncio.to_thread, trail.close, _AUDIT_SECONDS)
+    closing = (mcp.close, edge.limiter.close, *(() if holders is None else (holders.close,)), audited)
+    app = _empty(observing, _lifespan(adapters, services, worker, settings, observing, closing))
     app.state.services = services
+    app.state.keys = keys and Keys(keys, _secret(settings.bootstrap_token))
     app.state.drain = worker.drain if worker is not None else _nothing
-    app.state.ops = _ops(settings, adapters, services, observing)
+    app.state.audit = trail
+    app.state.ops = _ops(settings, adapters, services, observing, edge.limiter)
     app.add_middleware(edge.around)
     if observing.metrics is not None:
         app.add_middleware(RequestMetrics, metrics=observing.metrics, template=Templates(lambda: app.routes))
@@ -118,97 +111,46 @@ def create_app(
     return app
 
 
+def _empty(observing: Observing, lifespan: Any) -> FastAPI:
+    """Return an app without routes."""
+    app = FastAPI(
+        title="Engramia",
+        summary="Memory for AI agents: store runs, find them again, know how far to trust them.",
+        version=version("engramia"),
+        lifespan=lifespan,
+        telemetry=observing.tracing.fastapi(),
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for kind, handler in EXCEPTION_HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    return app
+
+
 def _lanes(settings: Settings) -> Lanes:
     """Return the threads for what is asked of the memory: many where they wait for a network, few else."""
     at_home = settings.storage is StorageKind.JSON and choose_embeddings(settings).kind != "openai"
     return Lanes(QUICK_AT_HOME) if at_home else Lanes()
 
 
-def edge_of(settings: Settings) -> Edge:
-    """Return what stands in front of the endpoints; raises `ValueError` for settings that are unsafe."""
-    return Edge(
-        authenticator=static_authenticator(
-            AuthChoice.of(settings), role=Role(settings.env_auth_role), cors_origins=settings.cors_origins
-        ),
-        limiter=MemoryRateLimiter(time.monotonic),
-        limits=Limits(
-            standard=settings.rate_limit_default,
-            expensive=settings.rate_limit_expensive,
-            per_key=settings.rate_limit_per_key,
-        ),
-        peers=Peers(settings.trusted_proxies),
-        audit=audit,
-        bind_request_id=_begin_log,
-        bind_caller=_name_in_log,
-        max_body_size=settings.max_body_size,
-        max_body_sizes={IMPORT.path: settings.max_import_body_size},
-        cors_origins=settings.cors_origins,
-        maintenance=settings.maintenance,
-        page_policies={"/docs": pages.POLICY},
-    )
-
-
-def worker_of(
-    adapters: Adapters,
-    settings: Settings,
-    observing: Observing | None = None,
-    *,
-    wake: threading.Event | None = None,
-) -> Worker:
-    """Return a worker over the adapters, not yet started; `wake` is set by who hands in a job here."""
-    observing = observing or Observing(settings, version("engramia"))
-    deadline = timedelta(seconds=settings.job_timeout)
-    equipment = Equipment(
-        handlers={row.name: _handler(row, deadline, observing) for row in OPERATIONS if row.job is not None},
-        memory_for=lambda scope, storage: _memory(adapters, scope, storage),
-        describe_error=lambda error: JobError(*job_error_of(error)),
-        clock=adapters.clock,
-        name=f"{socket.gethostname()}:{os.getpid()}",
-        pace=Pace(poll_interval=settings.job_poll_interval, max_concurrent=settings.job_max_concurrent),
-        on_finished=lambda operation, status: _ended(observing, operation, status),
-    )
-    return Worker(adapters.storage, equipment, wake=wake)
-
-
 def _nothing() -> None:
     """Do nothing."""
 
 
-def _begin_log(request_id: str) -> None:
-    clear()
-    bind(request_id=request_id)
-
-
-def _name_in_log(caller: Caller) -> None:
-    bind(tenant_id=caller.scope.tenant_id, project_id=caller.scope.project_id)
-
-
-def _memory(adapters: Adapters, scope: Scope, storage: ScopedStorage) -> Memory:
-    return Memory(adapters.engine(scope, storage))
-
-
-def _handler(operation: Operation[Any], deadline: timedelta, observing: Observing) -> JobHandler:
-    form = operation.job
-    if form is None:
-        raise ValueError(f"{operation.name} cannot be a job.")
-    stored = form.stored
-
-    def run(memory: Memory, request: Mapping[str, Any]) -> Document:
-        with observing.tracing.operation(operation.name):
-            return operation.run(memory, Asked(stored.model_validate(request)))
-
-    return JobHandler(run, deadline)
+def _secret(given: SecretStr | None) -> str | None:
+    return None if given is None else given.get_secret_value()
 
 
 def _submitted(queue: JobQueue, asked: Submission) -> str:
-    return queue.submit(asked.scope, asked.operation, asked.request, author=asked.author).id
+    author, unit = asked.author, asked.unit
+    return queue.submit(asked.scope, asked.operation, asked.request, author=author, unit=unit).id
 
 
-def _ended(observing: Observing, operation: str, status: JobStatus) -> None:
-    observing.job_ended(operation, status.value)
-
-
-def _ops(settings: Settings, adapters: Adapters, services: Services, observing: Observing) -> Ops:
+def _ops(
+    settings: Settings, adapters: Adapters, services: Services, observing: Observing, limiter: RateLimiter
+) -> Ops:
     if observing.metrics is not None:
         observing.metrics.tell_totals(totals_of(adapters.storage, adapters.clock))
     json = settings.storage is StorageKind.JSON
@@ -216,7 +158,12 @@ def _ops(settings: Settings, adapters: Adapters, services: Services, observing: 
     return Ops(
         build=Build(version("engramia"), settings.git_commit, settings.build_time),
         storage_kind=settings.storage.value,
-        health=Health(services.lanes, writes_into(settings.data_path) if json else None),
+        health=Health(
+            services.lanes,
+            writes_into(settings.data_path) if json else None,
+            check_limits=limiter.check if isinstance(limiter, FallbackRateLimiter) else None,
+            look_at_replica=None if adapters.replica is None else adapters.replica.look,
+        ),
         metrics=observing.metrics,
         metrics_token=MetricsToken(None if token is None else token.get_secret_value()),
     )
@@ -228,18 +175,20 @@ def _lifespan(
     worker: Worker | None,
     settings: Settings,
     observing: Observing,
-    mcp: mcp_endpoint.Endpoint,
+    closing: Sequence[Callable[[], Awaitable[None]]],
 ) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if worker is not None:
             worker.start()
         try:
-            yield
+            with short_pauses():
+                yield
         finally:
             if worker is not None:
                 worker.stop(settings.shutdown_timeout)
-            await mcp.close()
+            for close in closing:
+                await close()
             services.lanes.close()
             adapters.close()
             observing.tracing.shutdown()
@@ -253,7 +202,9 @@ def _add_routes(app: FastAPI) -> None:
     for router in (
         memory_endpoints.router,
         job_endpoints.router,
+        key_endpoints.router,
         ops_endpoints.router,
+        audit_endpoints.router,
         pages.router,
         database_only.router(),
     ):

@@ -102,8 +102,9 @@ def _put_examples(app: FastAPI, document: dict[str, Any]) -> None:
     for route in app.routes:
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        given = route.responses.get(200, {}).get("content", {}).get(_JSON)
-        if given is not None:
-            for method in (route.methods or set()) & {name.upper() for name in _METHODS}:
-                answer = document["paths"][route.path_format][method.lower()]["responses"]["200"]
-                answer["content"][_JSON]["example"] = given["example"]
+        for status in (200, 201):
+            given = route.responses.get(status, {}).get("content", {}).get(_JSON)
+            if given is not None:
+                for method in (route.methods or set()) & {name.upper() for name in _METHODS}:
+                    answer = document["paths"][route.path_format][method.lower()]["responses"][str(status)]
+                    answer["content"][_JSON]["example"] = given["example"]

@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 
 from engramia.cli import (
+    audit,
     composing,
     database,
     demo,
     doctor,
+    embedded,
     jobs,
     judging,
     juries,
+    keys,
     knowledge,
     mcp,
+    migrating,
     patterns,
     serving,
     setup,
@@ -84,16 +88,20 @@ def global_options(
 for family in (
     setup,
     serving,
+    embedded,
     patterns,
     judging,
     composing,
     juries,
+    keys,
     knowledge,
     transfer,
+    migrating,
     upkeep,
     jobs,
     mcp,
     database,
+    audit,
     doctor,
     demo,
     speed,
@@ -133,6 +141,6 @@ def _refused(error: typer.TyperException, session: Session) -> ExitCode:
     """Report wrong usage, and where the right one is written."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "engramia"
-    message = error.format_message()
+    message = error.format_message().replace(": Value error, ", ": ")  # pydantic's words, not the caller's
     sentence = f"{message}{'' if message.endswith(('.', '?')) else '.'} Try `{path} --help`."
     return fail(session, ValidationError(sentence, field="arguments"))

@@ -1,4 +1,4 @@
-"""The commands for the Postgres schema: upgrade, current, check."""
+"""The commands for the Postgres schema: upgrade, current, check, index."""
 
 import typer
 
@@ -40,6 +40,20 @@ def check(session: Session) -> None:
     session.terminal.say("The schema is what this release needs.")
 
 
+def index(session: Session) -> None:
+    """Make the indexes over vectors that large projects are searched by.
+
+    Run it as the role that owns the tables. It takes minutes for a million vectors; reads and writes go on.
+    """
+    from engramia.bootstrap import database_url
+    from engramia.db import vector_index
+
+    made = vector_index.make_wanted_indexes(database_url(session.settings))
+    session.terminal.answer({"dimensions": made})
+    named = ", ".join(map(str, made))
+    session.terminal.say(f"Made the index over vectors of dimension {named}." if made else "Nothing to do.")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     group = typer.Typer(
@@ -50,4 +64,5 @@ def register(app: typer.Typer) -> None:
     command(group, "upgrade", examples=("engramia db upgrade",))(upgrade)
     command(group, "current", examples=("engramia db current", "engramia db current --json"))(current)
     command(group, "check", examples=("engramia db check",))(check)
+    command(group, "index", examples=("engramia db index",))(index)
     app.add_typer(group, name="db")

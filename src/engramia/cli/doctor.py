@@ -31,13 +31,18 @@ PACKAGES = (
 def doctor(session: Session) -> ExitCode:
     """Say what is in force, and what is wrong.
 
-    Shows storage, models, the service, versions and settings. Needs no network and changes nothing. Exit
-    code 0 if nothing fails, 4 for storage, 5 for the model.
+    Shows storage, models, the service, versions and settings. Changes nothing, and asks nobody over the
+    network but the identity provider where the auth mode is oidc. Exit code 0 if nothing fails, 4 for
+    storage, 5 for the model.
     """
     from engramia.cli.checks import run_checks
+    from engramia.cli.identity_checks import provider_checks
+    from engramia.cli.replica_checks import replica_checks
     from engramia.cli.service_checks import service_checks
 
-    return report(session, [*run_checks(session), *service_checks(session.settings, needed=False)])
+    service = service_checks(session.settings, needed=False)
+    replica = replica_checks(session.settings)
+    return report(session, [*run_checks(session), *replica, *service, *provider_checks(session.settings)])
 
 
 def report(session: Session, checks: "list[Check]") -> ExitCode:

@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     PROVIDER = 5
     PARTLY = 6
     NOT_ALLOWED = 7
+    BROKEN_CHAIN = 8
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -49,6 +50,7 @@ MEANINGS = {
     ExitCode.PROVIDER: "embedding model, language model or vendor error",
     ExitCode.PARTLY: "done in part: some records or lines were skipped, or a reindex stopped early",
     ExitCode.NOT_ALLOWED: "refused: permission, quota, or a state that does not allow it",
+    ExitCode.BROKEN_CHAIN: "the audit trail is not as it was written",
     ExitCode.INTERRUPTED: "interrupted; what was done is kept",
     ExitCode.BROKEN_PIPE: "the reader of the output went away",
 }
@@ -82,7 +84,7 @@ _VERDICTS: dict[type[BaseException], Verdict] = {
         "Keep a copy of the folder; `engramia doctor` names what is damaged.",
     ),
     StorageUnavailableError: Verdict(
-        "unavailable", ExitCode.STORAGE, "Another process may hold the store; try again in a moment."
+        "unavailable", ExitCode.STORAGE, "Try again in a moment; `engramia doctor` checks the storage."
     ),
     EmbeddingModelMismatchError: Verdict("embedding_model_mismatch", ExitCode.STORAGE),
     StorageError: Verdict("storage_error", ExitCode.STORAGE, "`engramia doctor` checks the storage."),

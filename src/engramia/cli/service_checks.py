@@ -1,7 +1,9 @@
 """What the service would refuse to start with, or start with and should not."""
 
+import asyncio
 import importlib.util
 import logging
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -9,10 +11,14 @@ from urllib.parse import urlsplit
 from engramia.bootstrap import embeddings_from, storage_from
 from engramia.cli.checks import Check, Status, existing_folder, sync_milliseconds
 from engramia.cli.exit_codes import ExitCode, verdict
+from engramia.cli.identity_checks import package_checks
+from engramia.cli.key_checks import key_checks, secret_checks
 from engramia.cli.listening import is_exposed, listen
-from engramia.errors import EngramiaError, ValidationError
+from engramia.cli.replica_checks import replica_checks
+from engramia.errors import EngramiaError, UnavailableError, ValidationError
 
 if TYPE_CHECKING:
+    from engramia.server.kit.windows import RateLimiter
     from engramia.settings import Settings
 
 INSTALL = 'pip install "engramia[api]"'
@@ -45,7 +51,13 @@ def service_checks(settings: "Settings", *, workers: int = 1, needed: bool = Tru
 
 def start_checks(settings: "Settings") -> list[Check]:
     """Return what keeps the service from starting here and now: its address, its storage, its model."""
-    return [*_address(settings), *_parts(settings)]
+    return [
+        *_address(settings),
+        *_parts(settings),
+        *key_checks(settings),
+        *replica_checks(settings),
+        *_shared_limits(settings),
+    ]
 
 
 def disk_checks(settings: "Settings") -> list[Check]:
@@ -82,17 +94,17 @@ def _authentication(settings: "Settings") -> Iterator[Check]:
     for problem in check_auth_settings(choice):
         make = _refused if problem.fatal else _doubtful
         yield make("authentication", problem.sentence)
-    if choice.effective_mode in {"db", "oidc"}:
-        yield _refused(
-            "authentication", f"The auth mode {choice.effective_mode} is not part of this release; use env."
-        )
+    yield from secret_checks(settings)
+    yield from package_checks(settings)
 
 
 def _reach(settings: "Settings") -> Iterator[Check]:
     """Warn of what is fine on this machine and not beyond it."""
     if not is_exposed(settings.host):
         return
-    asked = bool(settings.api_keys) or settings.auth_mode.value in {"db", "oidc"}
+    from engramia.server.identity.settings_check import AuthChoice
+
+    asked = bool(settings.api_keys) or AuthChoice.of(settings).effective_mode in {"db", "oidc"}
     if settings.allow_no_auth and not asked:
         yield _doubtful(
             "authentication",
@@ -137,13 +149,47 @@ def _metrics(settings: "Settings") -> Iterator[Check]:
         yield _doubtful("metrics", "ENGRAMIA_METRICS_TOKEN is set, and ENGRAMIA_METRICS is not.")
 
 
+def _shared_limits(settings: "Settings") -> Iterator[Check]:
+    """Ask the Redis server that limits are counted in, if there is one."""
+    from engramia.bootstrap import shared_rate_limiter_from
+
+    try:
+        limiter = shared_rate_limiter_from(settings)
+    except ValueError as error:
+        yield _refused("rate limits", str(error))
+        return
+    if limiter is None:
+        return
+    try:
+        milliseconds = 1000 * asyncio.run(_seconds_of(limiter))
+    except UnavailableError as error:
+        yield _doubtful(
+            "rate limits",
+            f"ENGRAMIA_REDIS_URL: {error}; until it answers, each process counts for itself.",
+            "Start it, or correct the address.",
+        )
+        return
+    yield Check("rate limits", Status.OK, f"counted for all processes in Redis ({milliseconds:.1f} ms)")
+
+
+async def _seconds_of(limiter: "RateLimiter") -> float:
+    from engramia.server.kit.fallback_windows import PROBE
+
+    begun = time.perf_counter()
+    try:
+        await limiter.take(PROBE)
+    finally:
+        await limiter.close()
+    return time.perf_counter() - begun
+
+
 def _limits(settings: "Settings", workers: int) -> Iterator[Check]:
-    if workers > 1:
+    if workers > 1 and settings.redis_url is None:
         yield _doubtful(
             "rate limits",
             f"Each of the {workers} processes counts for itself: a client may send up to {workers} times "
             "what the limits say.",
-            f"Divide ENGRAMIA_RATE_LIMIT_* by {workers}, or limit in front of the service.",
+            f"Set ENGRAMIA_REDIS_URL, or divide ENGRAMIA_RATE_LIMIT_* by {workers}.",
         )
     if settings.max_import_body_size < settings.max_body_size:
         yield _doubtful("limits", "ENGRAMIA_MAX_IMPORT_BODY_SIZE is less than ENGRAMIA_MAX_BODY_SIZE.")

@@ -29,19 +29,19 @@ _ERRORS: Mapping[ExitCode, Callable[[str], EngramiaError]] = {
 }
 """What a check that failed is an error of."""
 
-_Host = Annotated[
+Host = Annotated[
     str | None,
     typer.Option(help="Address to listen on; 0.0.0.0 for every network this machine is in."),
 ]
-_Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any free one.")]
-_Workers = Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="Processes that serve, on one port.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any free one.")]
+Workers = Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="Processes that serve, on one port.")]
 _Check = Annotated[
     bool, typer.Option("--check", help="Show the settings in force and what is wrong; serve nothing.")
 ]
 
 
 def serve(
-    session: Session, host: _Host = None, port: _Port = None, workers: _Workers = 1, *, check: _Check = False
+    session: Session, host: Host = None, port: Port = None, workers: Workers = 1, *, check: _Check = False
 ) -> ExitCode:
     """Run the HTTP service.
 
@@ -55,13 +55,14 @@ def serve(
     if check:
         from engramia.cli.checks import run_checks
         from engramia.cli.doctor import report
+        from engramia.cli.identity_checks import provider_checks
 
-        return report(session, [*run_checks(session), *found])
+        return report(session, [*run_checks(session), *found, *provider_checks(session.settings)])
     from engramia.cli.service_checks import disk_checks
 
-    if code := _refused(session, [*found, *disk_checks(session.settings)]):
+    if code := refused(session, [*found, *disk_checks(session.settings)]):
         return code
-    with _equipped(session.settings, workers) as settings:
+    with equipped(session.settings, workers) as settings:
         return _serve(session, settings, workers)
 
 
@@ -76,24 +77,26 @@ def worker(session: Session) -> ExitCode:
     from engramia.cli.service_checks import service_checks
 
     settings = session.settings
-    if code := _refused(session, service_checks(settings)):
+    if code := refused(session, service_checks(settings)):
         return code
     from importlib.metadata import version
 
-    from engramia.api.app import worker_of
     from engramia.api.observing import Observing
+    from engramia.api.work import trail_of, worker_of
     from engramia.bootstrap import Adapters
     from engramia.cli.service_process import configure_logging
 
     configure_logging(settings)
     observing = Observing(settings, version("engramia"))
     adapters = Adapters(settings, watch=observing)
-    jobs = worker_of(adapters, settings, observing)
+    trail = trail_of(adapters)
+    jobs = worker_of(adapters, settings, observing, trail=trail)
     told = _stop_signal(settings)
     jobs.start()
-    _announce(session, {"worker": "running", "jobs": settings.job_max_concurrent}, _worker_lines(settings))
+    announce(session, {"worker": "running", "jobs": settings.job_max_concurrent}, _worker_lines(settings))
     told.wait()
     jobs.stop(settings.shutdown_timeout)
+    trail.close(settings.shutdown_timeout)
     adapters.close()
     observing.tracing.shutdown()
     return ExitCode.OK
@@ -121,7 +124,7 @@ def _checks(session: Session, workers: int) -> "list[Check]":
     return [*service_checks(session.settings, workers=workers), *start_checks(session.settings)]
 
 
-def _refused(session: Session, found: "Sequence[Check]") -> ExitCode | None:
+def refused(session: Session, found: "Sequence[Check]") -> ExitCode | None:
     """Tell what is doubtful and what is wrong; return the exit code if something is."""
     from engramia.cli.checks import Status
 
@@ -145,7 +148,7 @@ def _sentence(check: "Check") -> str:
 
 
 @contextlib.contextmanager
-def _equipped(settings: "Settings", workers: int) -> "Iterator[Settings]":
+def equipped(settings: "Settings", workers: int) -> "Iterator[Settings]":
     """Yield settings with a folder in which several processes add up their metrics, if they need one."""
     if not settings.metrics or (settings.metrics_path is None and workers == 1):
         yield settings
@@ -166,17 +169,18 @@ def _serve(session: Session, settings: "Settings", workers: int) -> ExitCode:
     from engramia.cli.service_process import serve_on
 
     listener = listen(settings.host, settings.port)
-    facts = _facts(session, settings, url_of(listener), workers)
+    facts = service_facts(session, settings, url_of(listener), workers)
 
     def ready() -> None:
-        _announce(session, facts, _server_lines(facts))
+        announce(session, facts, _server_lines(facts))
 
     if workers == 1:
         return serve_on(listener, settings, ready)
     return Fleet(listener, settings, workers).run(ready)
 
 
-def _facts(session: Session, settings: "Settings", url: str, workers: int) -> dict[str, Any]:
+def service_facts(session: Session, settings: "Settings", url: str, workers: int) -> dict[str, Any]:
+    """Return what is told of the service once it listens."""
     from importlib.metadata import version
 
     from engramia.cli.doctor import embedding_facts, language_model_facts
@@ -198,6 +202,12 @@ def _facts(session: Session, settings: "Settings", url: str, workers: int) -> di
 
 
 def _authentication(settings: "Settings") -> str:
+    from engramia.server.identity.settings_check import AuthChoice
+
+    if AuthChoice.of(settings).effective_mode == "db":
+        return "API keys in the database"
+    if settings.auth_mode.value == "oidc":
+        return f"access tokens of {settings.oidc_issuer}"
     if settings.api_keys:
         keys = f"{len(settings.api_keys)} static key{'s' if len(settings.api_keys) > 1 else ''}"
         return f"{keys}, role {settings.env_auth_role}"
@@ -220,7 +230,7 @@ def _worker_lines(settings: "Settings") -> list[str]:
     return [f"Running jobs of {place}, {settings.job_max_concurrent} at once. Ctrl-C stops it."]
 
 
-def _announce(session: Session, document: dict[str, Any], lines: list[str]) -> None:
+def announce(session: Session, document: dict[str, Any], lines: list[str]) -> None:
     """Say that it runs: whoever started it may be waiting for these lines."""
     session.terminal.answer(document)
     session.terminal.say("\n".join(lines))

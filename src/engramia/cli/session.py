@@ -25,6 +25,7 @@ class Session:
     project: str | None = None
     host: str | None = None
     port: int | None = None
+    database_url: str | None = None
     json: bool = False
     traceback: bool = False
     open_memory: "Callable[[Settings], Memory] | None" = field(default=None, repr=False)
@@ -58,7 +59,7 @@ class Session:
         return Memory(settings=self.settings)
 
     def _overrides(self) -> dict[str, Any]:
-        names = ("data_path", "tenant", "project", "host", "port")
+        names = ("data_path", "tenant", "project", "host", "port", "database_url")
         options = {name: getattr(self, name) for name in names}
         return {name: value for name, value in options.items() if value is not None}
 

@@ -15,6 +15,7 @@ RECALL_LIMIT_DEFAULT = 5
 RECALL_LIMIT_MAX = 50
 LIST_LIMIT_MAX = 1_000
 OFFSET_MAX = 1_000_000
+AUDIT_LIST_LIMIT_MAX = 500
 
 SKILLS_MAX = 64
 SKILL_MAX_CHARS = 100
@@ -73,3 +74,11 @@ JOBS_KEPT_DAYS = 7
 JOBS_KEPT = 1_000
 """Finished jobs that a scope keeps."""
 JOBS_LIST_LIMIT_MAX = 100
+
+IDEMPOTENCY_HOURS = 24
+"""How long the answer to a request with a key is kept."""
+IDEMPOTENCY_KEY_MAX_CHARS = 255
+IDEMPOTENCY_REASONS_KEPT = 100
+"""Skipped records of an import that its kept answer names; its counts tell of all."""
+IDEMPOTENCY_KEPT = 100_000
+"""Answers that a scope keeps on JSON storage, where they are in memory; the oldest go first."""

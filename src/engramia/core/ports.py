@@ -1,6 +1,7 @@
 """What the engine needs from outside, in its own words. Everything is synchronous and thread-safe."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engramia.core.audit import AuditEntry, AuditStamp
+from engramia.core.contents import Contents, Inventory
 from engramia.core.failures import FailureText
+from engramia.core.idempotency import KeyedRequest
 from engramia.core.jobs import Job, JobError, JobStatus
 from engramia.core.model import (
     ActivityCounts,
@@ -51,6 +55,10 @@ class PatternStore(Protocol):
 
     def get(self, key: str) -> PatternRecord | None:
         """Return the pattern with its history, or None."""
+        ...
+
+    def present(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Return those of `keys` under which there is a pattern."""
         ...
 
     def search(self, search: Search) -> SearchPage:
@@ -247,6 +255,34 @@ class JobStore(Protocol):
         ...
 
 
+class IdempotencyStore(Protocol):
+    """The requests of one scope that carried a key."""
+
+    def get(self, id: str, now: datetime) -> KeyedRequest | None:
+        """Return what is kept of the request, or None if nothing is or it expired by `now`."""
+        ...
+
+    def put(self, request: KeyedRequest, now: datetime) -> None:
+        """Keep a request under its id, in place of what has the id; what expired by `now` goes in time."""
+        ...
+
+    def drop(self, id: str, token: str) -> bool:
+        """Forget the attempt with this token; False, and no change, if it was answered or is not kept."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Where acts that must be accounted for are kept with what they changed."""
+
+    def append(self, entry: AuditEntry) -> AuditStamp | None:
+        """Keep an entry of the scope's tenant if the transaction ends well; return where it stands.
+
+        Others who append for the tenant wait until then, so append last. None where the storage has no rows
+        that could be trusted more than the log: there the `AUDIT` line is all.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """Everything durable of one scope, inside one transaction."""
@@ -255,6 +291,8 @@ class Stores:
     feedback: FeedbackStore
     activity: ActivityLog
     jobs: JobStore
+    idempotency: IdempotencyStore
+    audit: AuditTrail
 
 
 class ScopedStorage(Protocol):
@@ -277,6 +315,14 @@ class ScopedStorage(Protocol):
         ...
 
 
+class Subscription(Protocol):
+    """What goes on until it is closed."""
+
+    def close(self) -> None:
+        """Let nothing more be told."""
+        ...
+
+
 class Storage(Protocol):
     """All scopes."""
 
@@ -288,10 +334,28 @@ class Storage(Protocol):
         """Return the scopes that hold anything, in order."""
         ...
 
-    def scopes_with_jobs(self) -> Sequence[Scope]:
-        """Return every scope with an unfinished job, in order, without reading what they hold.
+    def scopes_with_jobs(self) -> Mapping[Scope, datetime | None]:
+        """Return every scope with an unfinished job, and when the first of its jobs may be claimed.
 
-        One whose jobs have all finished may be among them until a `claim` there has found nothing.
+        The one that has waited longest comes first. The moment is None where telling it would mean reading
+        what the scope holds. It may be too early, and a scope whose jobs have all finished may be among them,
+        until a `claim` there has found nothing.
+        """
+        ...
+
+    def jobs(self, scope: Scope) -> AbstractContextManager[JobStore]:
+        """Open a transaction over the jobs of a scope alone, to move on what was added.
+
+        It is durable: a fence given twice is none. Where the storage can tell jobs apart, it does
+        not wait for the scope's other writers.
+        """
+        ...
+
+    def announce_jobs(self, tell: Callable[[], None]) -> Subscription:
+        """Call `tell`, from a thread of the storage's own, when any process has handed in a job.
+
+        Some may be missed, and it may be called for nothing: whoever must not miss any looks now and then. A
+        storage that cannot know never calls it.
         """
         ...
 
@@ -301,4 +365,33 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Sync and release everything; using the storage afterwards raises `StorageError`."""
+        ...
+
+
+class Mover(Protocol):
+    """Carries whole scopes out of a storage and into it, as they are: nothing is embedded or merged."""
+
+    @property
+    def place(self) -> str:
+        """Where the storage is, for people, without a password."""
+        ...
+
+    def scopes(self) -> Sequence[Scope]:
+        """Return the scopes that hold anything, in order."""
+        ...
+
+    def reading(self, scope: Scope) -> AbstractContextManager[Contents]:
+        """Open all that the scope holds, as it is at this moment, to be read inside the block."""
+        ...
+
+    def replace(self, scope: Scope, contents: Contents, *, holding: Inventory | None) -> None:
+        """Put `contents` in place of all that the scope holds, durably: at any moment it is all or nothing.
+
+        Raises `ConflictError`, and changes nothing, unless the scope holds just what `holding` says; None
+        lets it hold anything.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release everything."""
         ...

@@ -30,6 +30,10 @@ _BUSY = "The database is busy with another writer of this scope; try again."
 _BY_ERROR = MappingProxyType(
     {
         pg.QueryCanceled: (StorageUnavailableError, _TOO_LONG),
+        pg.IdleInTransactionSessionTimeout: (
+            StorageUnavailableError,
+            "The database ended a transaction that said nothing for too long; nothing of it was kept.",
+        ),
         pg.LockNotAvailable: (StorageUnavailableError, _BUSY),
         pg.DeadlockDetected: (StorageUnavailableError, _BUSY),
         pg.SerializationFailure: (StorageUnavailableError, _BUSY),

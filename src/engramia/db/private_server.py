@@ -11,6 +11,7 @@ import pwd
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
+from urllib.parse import quote
 
 from engramia.errors import StorageError, StorageUnavailableError
 
@@ -29,6 +31,8 @@ _SOCKET_PATH_MAX = 100
 _UNPRIVILEGED = ("postgres", "nobody")
 _POLL = 0.02
 _READY = "ready"
+# Lines of `postmaster.pid`, as pg_ctl reads it.
+_SOCKETS_LINE, _STATE_LINE = 5, 8
 _ENVIRONMENT = MappingProxyType({"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"})
 
 
@@ -80,11 +84,13 @@ class PrivateServer:
 
     def url(self, database: str = "postgres") -> str:
         """Return the address of one of its databases, as the superuser."""
-        return f"postgresql://{_SUPERUSER}@/{database}?host={self._sockets}&port={_PORT}"
+        return _url(self._sockets, database)
 
     def start(self) -> Self:
         """Make the folder on first use, start the server, and return once it takes connections."""
         user = _other_user()
+        _open_parent(self.folder.parent, user)
+        _check_way(self.folder, user)
         self._take_folder(user)
         try:
             if not (self._data / "PG_VERSION").exists():
@@ -239,10 +245,35 @@ class PrivateServer:
         except FileNotFoundError:
             return None, ""
         pid = int(lines[0]) if lines and lines[0].strip().isdigit() else None
-        return pid, lines[7].strip() if len(lines) > 7 else ""  # noqa: PLR2004 - the eighth line, as pg_ctl reads it
+        return pid, lines[_STATE_LINE - 1].strip() if len(lines) >= _STATE_LINE else ""
 
     def _log_end(self) -> str:
         return _last_line(self.log.read_bytes()[-2000:])
+
+
+def find_running(folder: str | Path, database: str = "postgres") -> str | None:
+    """Return the address of a database of the server that runs over `folder`, or None while none does.
+
+    It may have been started by another process; `StorageError` if this user may not look into the folder.
+    """
+    data = Path(folder).expanduser().absolute() / "data"
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        raise StorageError(f"{data.parent} belongs to another user; ask as that user or as root.") from None
+    if (
+        len(lines) < _STATE_LINE
+        or lines[_STATE_LINE - 1].strip() != _READY
+        or not _runs_in(int(lines[0]), data)
+    ):
+        return None
+    return _url(Path(lines[_SOCKETS_LINE - 1]), database)
+
+
+def _url(sockets: Path, database: str) -> str:
+    return f"postgresql://{_SUPERUSER}@/{database}?host={quote(str(sockets))}&port={_PORT}"
 
 
 def _until(timeout: float) -> Iterator[None]:
@@ -263,6 +294,30 @@ def _other_user() -> pwd.struct_passwd | None:
     raise StorageError(
         "Postgres refuses to run as root, and there is no user postgres or nobody to run it as."
     )
+
+
+def _open_parent(parent: Path, user: pwd.struct_passwd | None) -> None:
+    """Let the group of the other user go through a data path that was closed to all but us, not read it."""
+    with contextlib.suppress(FileNotFoundError):
+        found = parent.stat()
+        if user is not None and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == stat.S_IRWXU:
+            os.chown(parent, -1, user.pw_gid)
+            parent.chmod(stat.S_IRWXU | stat.S_IXGRP)
+
+
+def _check_way(folder: Path, user: pwd.struct_passwd | None) -> None:
+    """Raise `StorageError` if another user who is to run the server may not go through a folder above."""
+    if user is None:
+        return
+    for parent in folder.parents:
+        with contextlib.suppress(FileNotFoundError):
+            found = parent.stat()
+            shift = 6 if found.st_uid == user.pw_uid else 3 if found.st_gid == user.pw_gid else 0
+            if not found.st_mode >> shift & 1:
+                raise StorageError(
+                    f"Postgres refuses to run as root, and its user {user.pw_name} may not "
+                    f"enter {parent}. Choose a folder elsewhere, or run this as another user."
+                )
 
 
 def _no_groups(user: pwd.struct_passwd | None) -> list[str | int] | None:

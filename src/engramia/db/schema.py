@@ -38,8 +38,7 @@ def upgrade(url: str) -> str:
         _make_extension(connection)
         _make_role(connection)
         found = _revision(connection)
-        if found is not None and found not in _known():
-            raise StorageError(_ahead(found))
+        refuse_newer(found)
         command.upgrade(_config(connection), "head")
         connection.execute(text(f"GRANT SELECT ON {VERSION_TABLE} TO {APP_ROLE}"))
     return newest()
@@ -80,6 +79,12 @@ def check_connection(connection: Connection) -> None:
             "Run `engramia db upgrade`."
         )
     raise StorageError(_ahead(found))
+
+
+def refuse_newer(found: str | None) -> None:
+    """Raise `StorageError` for the revision of a newer release."""
+    if found is not None and found not in _known():
+        raise StorageError(_ahead(found))
 
 
 def _ahead(found: str) -> str:

@@ -43,6 +43,10 @@ class Limits:
     """For one statement; long work asks for more by `patience`."""
     lock_timeout: float = 3.5
     """Wait for another writer of the same scope."""
+    idle_timeout: float = 20.0
+    """How long a writing transaction may say nothing: its process may have been stopped."""
+    begin_timeout: float | None = None
+    """For the message that begins a transaction, where it is less than for any other."""
 
     @property
     def longest(self) -> float:
@@ -122,6 +126,11 @@ class Database:
                 raise
             _run(connection, "COMMIT")
 
+    def ask(self, statement: str) -> Sequence[Any] | None:
+        """Run one statement without parameters or transaction, in one round trip; return its first row."""
+        with translated(), self._begun(self.engine, statement) as (_, row):
+            return row
+
     @contextlib.contextmanager
     def _begun(self, engine: Engine, begin: str) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
         """Yield a connection on which `begin` has run, past those that died while nobody used them."""
@@ -129,7 +138,8 @@ class Database:
         while True:
             connection = engine.connect()
             try:
-                row = _run(connection, begin)
+                with _hurry(connection, self.limits.begin_timeout):
+                    row = _run(connection, begin)
             except psycopg.Error as error:
                 dead = _driver(connection).closed and not isinstance(error, SilentServerError)
                 _hand_back(connection, error)
@@ -141,6 +151,17 @@ class Database:
             finally:
                 _hand_back(connection, None)
             return
+
+    @contextlib.contextmanager
+    def listening(self, channel: str) -> Iterator[DeadlineConnection]:
+        """Lend a connection that is none of the pool's and is told what is notified on `channel`."""
+        with translated():
+            connection = self._apart.connect()
+            try:
+                _run(connection, f"LISTEN {channel}")
+                yield _driver(connection)
+            finally:
+                _hand_back(connection, None)
 
     def dispose(self) -> None:
         """Close all connections that are not in use."""
@@ -188,6 +209,18 @@ def patience(connection: Connection, seconds: float) -> Iterator[None]:
     driver = _driver(connection)
     deadline, driver.deadline = driver.deadline, seconds + _GRACE
     _run(connection, f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+    try:
+        yield
+    finally:
+        driver.deadline = deadline
+
+
+@contextlib.contextmanager
+def _hurry(connection: Connection, seconds: float | None) -> Iterator[None]:
+    """Wait no longer than `seconds` for the server in the block; None for as long as ever."""
+    driver = _driver(connection)
+    deadline = driver.deadline
+    driver.deadline = deadline if seconds is None else seconds
     try:
         yield
     finally:

@@ -10,7 +10,8 @@ NAME = "engramia"
 KEY_VARIABLE = "ENGRAMIA_API_KEY"
 """Where the HTTP configurations take the key from: none of them holds it."""
 
-_KEY_INPUT = "engramia-api-key"
+_KEY_INPUT = "engramia_api_key"
+"""Visual Studio, which reads the same file, allows no other signs."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 type Config = dict[str, Any]
@@ -148,7 +149,7 @@ _DIALECTS: Mapping[Client, _Dialect] = {
     ),
     Client.CURSOR: _Dialect(
         {"linux": "~/.cursor/mcp.json", "win32": r"%USERPROFILE%\.cursor\mcp.json"},
-        _servers,
+        _typed("mcpServers"),
         _cursor,
         _FROM_ENVIRONMENT,
         "Switch the server on under Settings, MCP.",

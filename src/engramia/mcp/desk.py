@@ -42,6 +42,6 @@ class Desk:
         if operation.needs_llm:
             configured(self.services.memory_of(caller.scope).engine.llm, operation.name)
         if operation.run_many is not None:
-            return await self.services.batches[operation.name].ask(caller.scope, asked)
-        do = partial(self.services.do, operation, caller.scope, asked)
+            return await self.services.batches[operation.name].ask(caller.workspace, asked)
+        do = partial(self.services.do, operation, caller.workspace, asked)
         return await self.services.lanes.run(operation.lane, do)

@@ -112,8 +112,14 @@ class ToolLimit(RateLimit):
         """Count a call as a request of `peer` to `path`; raises `RateLimitedError`."""
         verdict = await self._limiter.take(self._charges(path, peer, None))
         if verdict.first_refusal:
-            facts = {"path": path, "limit": verdict.limit}
-            self._audit("rate_limit.refused", outcome="refused", actor=None, ip=str(peer), **facts)
+            self._audit(
+                "rate_limit.refused",
+                outcome="refused",
+                actor=None,
+                ip=str(peer),
+                path=path,
+                limit=verdict.limit,
+            )
         if not verdict.allowed:
             raise RateLimitedError(verdict.limit, verdict.reset)
 

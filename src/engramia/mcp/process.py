@@ -28,7 +28,7 @@ from engramia.server.kit.caller import Caller
 from engramia.server.kit.operations import Operation
 from engramia.server.kit.permissions import Role
 from engramia.server.kit.services import Services, Submission
-from engramia.server.memory.operations import RECALL
+from engramia.server.memory.operations import OPERATIONS
 from engramia.settings import Settings
 
 OK, UNEXPECTED, USAGE = 0, 1, 2
@@ -90,7 +90,7 @@ async def _serve(settings: Settings, adapters: Adapters, scope: Scope) -> None:
     services = Services(
         storage=adapters.storage,
         memory_of=lambda scope: Memory(adapters.engine(scope)),
-        operations={RECALL.name: RECALL},
+        operations={operation.name: operation for operation in OPERATIONS},
         submit=_no_jobs,
     )
     try:

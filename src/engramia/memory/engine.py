@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Embedder:
     clock: Clock
     _rest_until: datetime | None = field(default=None, init=False)
     _reason: str | None = field(default=None, init=False)
+    _fills: WeakSet[ScopedStorage] = field(default_factory=WeakSet, init=False)
 
     @property
     def model(self) -> str | None:
@@ -58,6 +60,18 @@ class Embedder:
         self._rest_until = self._reason = None
         return vectors
 
+    def check(self, storage: ScopedStorage) -> None:
+        """Refuse a store that another model filled; one seen to hold this model's vectors is not asked again.
+
+        What is read and written afterwards is checked in its own transaction, however long ago this was.
+        """
+        if self.model is None or storage in self._fills:
+            return
+        with storage.reading() as stores:
+            check_model(stores.patterns, self)
+            if stores.patterns.embedding_model() is not None:
+                self._fills.add(storage)
+
     def _resting(self) -> bool:
         return self._rest_until is not None and self.clock.now() < self._rest_until
 
@@ -74,6 +88,17 @@ class Engine:
     """Makes a fresh, time-ordered pattern key."""
     llm: LLM | None = None
     """What evaluate, compose and evolve ask; nothing else waits for it."""
+    max_patterns: int | None = None
+    """How many patterns the scope may come to hold by what is stored here; None for any number."""
+    later: "Callable[[Callable[[Engine], object]], None] | None" = None
+    """Takes slow work that must not hold up what is written here, for after that; None: it is done now."""
+
+    def afterwards(self, work: "Callable[[Engine], object]") -> None:
+        """Do `work`, outside of any transaction that this engine may be writing into."""
+        if self.later is None:
+            work(self)
+        else:
+            self.later(work)
 
     def clean(self, text: str) -> str:
         """Return `text` without secrets and personal data."""
@@ -88,16 +113,8 @@ def embed(engine: Engine, texts: Sequence[str]) -> NDArray[np.float32] | None:
 
     The store's model is checked first, so that no text is sent to a vendor that the store was not filled by.
     """
-    if engine.embedder.model is not None:
-        with engine.storage.reading() as stores:
-            check_model(stores.patterns, engine.embedder)
+    engine.embedder.check(engine.storage)
     return engine.embedder.embed(texts)
-
-
-def embed_one(engine: Engine, text: str) -> NDArray[np.float32] | None:
-    """Return the unit vector of `text`, shape (dimension,), as `embed` does."""
-    vectors = embed(engine, [text])
-    return None if vectors is None else vectors[0]
 
 
 def check_model(patterns: PatternStore, embedder: Embedder) -> None:

@@ -1,5 +1,6 @@
 """Learn: store a run as a pattern, unless the same task is already known with a run at least as good."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,9 @@ from engramia.core.model import (
 )
 from engramia.core.ports import PatternStore, Stores
 from engramia.core.similarity import near_identical
-from engramia.memory.engine import Engine, check_model, embed_one
+from engramia.errors import EngramiaError, QuotaExceededError
+from engramia.memory.engine import Engine, check_model, embed
+from engramia.memory.quota import check_room
 from engramia.memory.upkeep import fill_some
 
 
@@ -41,20 +44,48 @@ class Run:
 
 def learn(engine: Engine, run: Run, on_duplicate: OnDuplicate) -> LearnResult:
     """Store `run` and count it; the decision about near-identical tasks and the write are one transaction."""
-    vector = embed_one(engine, run.task)
+    (result,) = learn_many(engine, [(run, on_duplicate)])
+    if isinstance(result, EngramiaError):
+        raise result
+    return result
+
+
+def learn_many(
+    engine: Engine, runs: Sequence[tuple[Run, OnDuplicate]]
+) -> list[LearnResult | QuotaExceededError]:
+    """Store each run, in order, as `learn` does, all in one transaction that waits for the disk once.
+
+    In the place of a run for which there is no room stands the error. Whatever else goes wrong is raised, and
+    nothing of any run is kept.
+    """
+    vectors = embed(engine, [run.task for run, _ in runs])
+    each = [None] * len(runs) if vectors is None else list(vectors)
     with engine.storage.writing() as stores:
-        result = _store(engine, stores, run, vector, on_duplicate)
-        stores.activity.record(
-            Event(
-                EventKind.LEARN,
-                engine.clock.now(),
-                eval_score=run.eval_score,
-                pattern_key=result.pattern_key,
-            )
-        )
-        waiting = vector is not None and stores.patterns.waiting_count() > 0
+        check_model(stores.patterns, engine.embedder)
+        results = [
+            _learned(engine, stores, run, vector, on_duplicate)
+            for (run, on_duplicate), vector in zip(runs, each, strict=True)
+        ]
+        waiting = vectors is not None and stores.patterns.waiting_count() > 0
     if waiting:
-        fill_some(engine)
+        engine.afterwards(fill_some)
+    return results
+
+
+def _learned(
+    engine: Engine,
+    stores: Stores,
+    run: Run,
+    vector: NDArray[np.float32] | None,
+    on_duplicate: OnDuplicate,
+) -> LearnResult | QuotaExceededError:
+    try:
+        result = _store(engine, stores.patterns, run, vector, on_duplicate)
+    except QuotaExceededError as error:  # raised before anything of this run was written
+        return error
+    stores.activity.record(
+        Event(EventKind.LEARN, engine.clock.now(), eval_score=run.eval_score, pattern_key=result.pattern_key)
+    )
     return result
 
 
@@ -91,15 +122,14 @@ def check_run(  # noqa: PLR0913 - one argument for each field of a run
 
 def _store(
     engine: Engine,
-    stores: Stores,
+    patterns: PatternStore,
     run: Run,
     vector: NDArray[np.float32] | None,
     on_duplicate: OnDuplicate,
 ) -> LearnResult:
-    patterns = stores.patterns
-    check_model(patterns, engine.embedder)
     known = None if on_duplicate is OnDuplicate.KEEP_BOTH else _near_identical(patterns, run.task)
     if known is None:
+        check_room(engine.max_patterns, patterns.count(), 1)
         key = _add(engine, patterns, run, vector)
         return LearnResult(stored=True, pattern_count=patterns.count(), pattern_key=key, duplicate_of=None)
     better = on_duplicate is OnDuplicate.REPLACE_IF_BETTER and run.eval_score > known.success_score

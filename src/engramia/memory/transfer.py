@@ -1,6 +1,7 @@
 """Export and import: a scope's patterns as portable records, out and in again."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any
@@ -9,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core import limits, record_format
-from engramia.core.model import ImportResult, Pattern, PatternRecord, SkippedRecord
+from engramia.core.model import ImportResult, PatternRecord, SkippedRecord
 from engramia.core.ports import PatternStore
 from engramia.core.query import Filter
 from engramia.errors import ValidationError
 from engramia.memory.engine import Engine, check_model, embed
+from engramia.memory.quota import check_room_for
 from engramia.memory.upkeep import Progress
 
 
@@ -55,6 +57,25 @@ def import_records(
     return ImportResult(imported, len(reasons), total, tuple(reasons))
 
 
+def check_import(engine: Engine, values: Sequence[object]) -> None:
+    """Raise `QuotaExceededError` if importing these records as things are now would be over the limit.
+
+    Quick, and before anything is embedded; the transaction that stores them asks once more.
+    """
+    if engine.max_patterns is None:
+        return
+    with engine.storage.reading() as stores:
+        if stores.patterns.count() + len(values) > engine.max_patterns:
+            check_room_for(engine.max_patterns, stores.patterns, _good_keys(engine, values))
+
+
+def _good_keys(engine: Engine, values: Iterable[object]) -> Iterator[str]:
+    """Yield the keys of those records that can be stored."""
+    for value in values:
+        with suppress(ValidationError):
+            yield record_format.decode(value, now=engine.clock.now()).pattern.key
+
+
 def _prepared(engine: Engine, values: Iterable[object], progress: Progress) -> Iterator[_Batch]:
     """Yield batches decoded, redacted and embedded; each is reported when the next one is asked for."""
     done = 0
@@ -70,6 +91,8 @@ def _store(engine: Engine, batches: Sequence[_Batch], *, overwrite: bool) -> lis
     """Store all of `batches` in one transaction; return what stayed out, in order."""
     with engine.storage.writing() as stores:
         check_model(stores.patterns, engine.embedder)
+        keys = (record.pattern.key for batch in batches for _, record in batch.records)
+        check_room_for(engine.max_patterns, stores.patterns, keys)
         blocked = [
             skip for batch in batches for skip in _add(engine, stores.patterns, batch, overwrite=overwrite)
         ]
@@ -84,13 +107,16 @@ def _add(
     model = engine.embedder.model if batch.vectors is not None else None
     if model and patterns.embedding_model() is None:
         patterns.use_embedding_model(model)
+    taken = set() if overwrite else set(patterns.present([one.pattern.key for _, one in batch.records]))
     for row, (index, record) in enumerate(batch.records):
-        if _blocked(patterns, record.pattern, overwrite=overwrite):
+        if record.pattern.key in taken:
             reason = "the key is already there; overwrite replaces it"
             yield SkippedRecord(index, record.pattern.key, reason)
             continue
         stamped = replace(record, pattern=replace(record.pattern, embedding_model=model))
         patterns.add(stamped, None if batch.vectors is None else batch.vectors[row])
+        if not overwrite:
+            taken.add(record.pattern.key)
 
 
 def _decode_batch(
@@ -105,10 +131,6 @@ def _decode_batch(
         else:
             records.append((index, _redacted(engine, record)))
     return records, skipped
-
-
-def _blocked(patterns: PatternStore, pattern: Pattern, *, overwrite: bool) -> bool:
-    return not overwrite and patterns.get(pattern.key) is not None
 
 
 def _key_of(value: object) -> str | None:

@@ -28,6 +28,8 @@ _PASSING = frozenset(
 _BRIEF = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _LASTING = frozenset({"quota_exceeded", "overage_budget_cap_reached"})
 """Codes of a 429 that no minute of waiting ends."""
+_UNDER_WAY = "idempotency_in_progress"
+"""Code of a 409 to a call whose first sending is still at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Caller:
             headers["Content-Type"] = "application/json"
         if prefer is not None:
             headers["Prefer"] = prefer
+        if call.idempotency_key is not None:
+            headers["Idempotency-Key"] = call.idempotency_key
         return Request(call.method, self._prefix + call.path, headers, body)
 
     def _answered(self, call: Call[Any], request: Request, deadline: Deadline) -> Answer:
@@ -124,6 +128,8 @@ class Caller:
 
     def _is_brief(self, call: Call[Any], answer: Answer) -> bool:
         """Return whether the answer says that asking later may do."""
+        if answer.status == HTTPStatus.CONFLICT:
+            return (self._document(answer) or {}).get("error") == _UNDER_WAY
         if answer.status not in _BRIEF or _is_answer(call, answer, document := self._document(answer)):
             return False
         code = (document or {}).get("error")

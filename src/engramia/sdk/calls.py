@@ -1,13 +1,17 @@
 """What can be asked of a server, as values: where it goes, what it carries, how its answer is read."""
 
 import json
+import re
+import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from engramia.errors import ValidationError
 from engramia.sdk.answers import Evaluation, Evolution, Imported, Pipeline
+
+_IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
 
 type Document = dict[str, Any]
 """A JSON object."""
@@ -22,9 +26,9 @@ def whole(document: Document) -> Any:
 class Call[T]:
     """One request of the API.
 
-    `repeatable`: doing it twice does no harm, so that it may be sent again when its answer was lost. `slow`:
-    a language model or the whole store is behind it. A body with the field `answered_by` is an answer with
-    any status.
+    `repeatable`: sending it twice does no harm, so that it may be sent again when its answer was lost;
+    `idempotency_key` is by what the server tells that it is the same. `slow`: a language model or the whole
+    store is behind it. A body with the field `answered_by` is an answer with any status.
     """
 
     method: str
@@ -34,6 +38,7 @@ class Call[T]:
     repeatable: bool = False
     slow: bool = False
     answered_by: str | None = None
+    idempotency_key: str | None = None
 
     def content(self) -> bytes | None:
         """Return the body's bytes; `ValidationError` names a field that JSON cannot carry."""
@@ -68,12 +73,29 @@ def job_path(job_id: str) -> str:
     return f"/v1/jobs/{_path(job_id, 'job_id')}"
 
 
+def once[T](call: Call[T], key: str | None) -> Call[T]:
+    """Return the call with a key, `key` or a new one: the server does it once, however often it is sent."""
+    if key is None:
+        key = str(uuid.uuid4())
+    elif not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise ValidationError(
+            "idempotency_key must be 1 to 255 printable ASCII characters.", field="idempotency_key"
+        )
+    return replace(call, repeatable=True, idempotency_key=key)
+
+
 def evaluate(
-    task: str, code: str, output: str | None, num_evals: int, pattern_key: str | None
+    task: str,
+    code: str,
+    output: str | None,
+    num_evals: int,
+    pattern_key: str | None,
+    idempotency_key: str | None,
 ) -> Call[Evaluation]:
     """Return the call that has code judged."""
     body = given(task=task, code=code, output=output, num_evals=num_evals, pattern_key=pattern_key)
-    return Call("POST", "/v1/evaluate", whole, body, slow=True)
+    call: Call[Evaluation] = Call("POST", "/v1/evaluate", whole, body, slow=True)
+    return once(call, idempotency_key)
 
 
 def compose(task: str) -> Call[Pipeline]:
@@ -97,10 +119,11 @@ def feedback_decay() -> Call[int]:
     return Call("POST", "/v1/feedback/decay", _pruned, slow=True)
 
 
-def import_data(records: Iterable[object], overwrite: bool) -> Call[Imported]:
+def import_data(records: Iterable[object], overwrite: bool, idempotency_key: str | None) -> Call[Imported]:
     """Return the call that stores exported records."""
     body = {"records": list(records), "overwrite": overwrite}
-    return Call("POST", "/v1/import", whole, body, slow=True)
+    call: Call[Imported] = Call("POST", "/v1/import", whole, body, slow=True)
+    return once(call, idempotency_key)
 
 
 def _pruned(document: Document) -> int:

@@ -25,7 +25,14 @@ class Jobs:
 
     def submit[T](self, call: Call[T]) -> "Job[T]":
         """Have `call` done later."""
-        later = Call(call.method, call.path, _job_id, call.body)
+        later = Call(
+            call.method,
+            call.path,
+            _job_id,
+            call.body,
+            repeatable=call.idempotency_key is not None,
+            idempotency_key=call.idempotency_key,
+        )
         return Job(self, self._caller.run(later, prefer="respond-async"), call.read)
 
     def get(self, job_id: str, *, seconds: float | None = None) -> JobState:
@@ -95,8 +102,9 @@ class Background:
     """What can be done later: each method takes what its namesake of the client takes, and returns a `Job`.
 
     The server checks the request before it accepts: a wrong field, a missing permission or a language model
-    that is not set up is an error here, not of the job. Nothing is submitted twice: when an answer is lost,
-    `client.list_jobs()` shows whether the job is there.
+    that is not set up is an error here, not of the job. Nothing is submitted twice: evaluate and import carry
+    a key by which the server knows them again; when the answer to another is lost, `client.list_jobs()` shows
+    whether the job is there.
     """
 
     def __init__(self, jobs: Jobs) -> None:
@@ -110,9 +118,11 @@ class Background:
         *,
         num_evals: int = 3,
         pattern_key: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Job[Evaluation]:
         """Have code judged later."""
-        return self._jobs.submit(calls.evaluate(task, code, output, num_evals, pattern_key))
+        call = calls.evaluate(task, code, output, num_evals, pattern_key, idempotency_key)
+        return self._jobs.submit(call)
 
     def compose(self, task: str) -> Job[Pipeline]:
         """Have a task split into stages later."""
@@ -130,9 +140,11 @@ class Background:
         """Let feedback fade later; the result is how many issues were pruned."""
         return self._jobs.submit(calls.feedback_decay())
 
-    def import_data(self, records: Iterable[object], *, overwrite: bool = False) -> Job[Imported]:
+    def import_data(
+        self, records: Iterable[object], *, overwrite: bool = False, idempotency_key: str | None = None
+    ) -> Job[Imported]:
         """Have records imported later."""
-        return self._jobs.submit(calls.import_data(records, overwrite))
+        return self._jobs.submit(calls.import_data(records, overwrite, idempotency_key))
 
 
 def _job_id(document: Document) -> str:

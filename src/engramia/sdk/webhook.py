@@ -68,9 +68,10 @@ class EngramiaWebhook:
     `ValidationError` for what cannot be sent at all. All of them are `EngramiaError`s.
 
     It tries again, with growing random pauses and as `Retry-After` says, when the server answers 429 or 503,
-    when no connection came about, and when the answer to a call was lost that may be made twice without harm.
-    The others are never repeated on a lost answer: learn, refine, delete, evaluate, compose, evolve, aging,
-    decay, import, and submitting or cancelling a job. Their error has `sent=True`.
+    when no connection came about, and when the answer to a call was lost that may be made twice without harm:
+    so may learn, evaluate and import, which carry a key (`idempotency_key`, a new one for each call unless
+    given) by which the server does them once. The others are never repeated on a lost answer: refine, delete,
+    compose, evolve, aging, decay, submitting those as a job, cancelling a job. Their error has `sent=True`.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each setting
@@ -140,12 +141,13 @@ class EngramiaWebhook:
         source: str = "sdk",
         skills: Sequence[str] = (),
         on_duplicate: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Learned:
         """Store an agent run; `eval_score` is its quality, 0 to 10.
 
         Where a near-identical task is stored already, `on_duplicate` decides: `replace_if_better` (default),
-        `keep_both` or `skip`. Not repeated when the answer is lost; but for `keep_both`, learning the same
-        run again does no harm.
+        `keep_both` or `skip`. Calls with one `idempotency_key` within 24 hours are one: the later ones return
+        what the first did, or raise `ValidationError` if they ask for something else.
         """
         body = given(
             task=task,
@@ -159,7 +161,7 @@ class EngramiaWebhook:
             on_duplicate=on_duplicate,
         )
         call: Call[Learned] = Call("POST", "/v1/learn", whole, body)
-        return self._caller.run(call)
+        return self._caller.run(calls.once(call, idempotency_key))
 
     def recall(  # noqa: PLR0913 - one keyword for each documented option
         self,
@@ -271,13 +273,15 @@ class EngramiaWebhook:
         *,
         num_evals: int = 3,
         pattern_key: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Evaluation:
         """Have `num_evals` (1 to 10) judges say how good code is for a task.
 
-        `pattern_key` names a pattern that the result is recorded for. Without a language model on the server:
-        `ProviderError` with the code `provider_not_configured`.
+        `pattern_key` names a pattern that the result is recorded for; `idempotency_key` is as for `learn`.
+        Without a language model on the server: `ProviderError` with the code `provider_not_configured`.
         """
-        return self._caller.run(calls.evaluate(task, code, output, num_evals, pattern_key))
+        call = calls.evaluate(task, code, output, num_evals, pattern_key, idempotency_key)
+        return self._caller.run(call)
 
     def compose(self, task: str) -> Pipeline:
         """Split a task into stages, each with the best stored pattern for it."""
@@ -313,9 +317,15 @@ class EngramiaWebhook:
         """Return every pattern of the project as records that `import_data` takes back."""
         return self._caller.run(Call("GET", "/v1/export", reading.records, repeatable=True, slow=True))
 
-    def import_data(self, records: Iterable[object], *, overwrite: bool = False) -> Imported:
-        """Store exported records, 10,000 at most; a bad one is told in `reasons`, and the rest goes in."""
-        return self._caller.run(calls.import_data(records, overwrite))
+    def import_data(
+        self, records: Iterable[object], *, overwrite: bool = False, idempotency_key: str | None = None
+    ) -> Imported:
+        """Store exported records, 10,000 at most; a bad one is told in `reasons`, and the rest goes in.
+
+        `idempotency_key` is as for `learn`; of many `reasons` an import that is sent again may tell the first
+        only.
+        """
+        return self._caller.run(calls.import_data(records, overwrite, idempotency_key))
 
     def get_job(self, job_id: str) -> JobState:
         """Return a job, with its result once it is completed; `NotFoundError` if there is none."""

@@ -26,13 +26,6 @@ class _Endpoint:
 
 
 ENDPOINTS = {
-    "keys": (
-        _Endpoint("POST", "/v1/keys/bootstrap", "Make the first owner key", None),
-        _Endpoint("POST", "/v1/keys", "Create a key", _P.KEYS_CREATE),
-        _Endpoint("GET", "/v1/keys", "List keys", _P.KEYS_LIST),
-        _Endpoint("DELETE", "/v1/keys/{id}", "Revoke a key", _P.KEYS_REVOKE),
-        _Endpoint("POST", "/v1/keys/{id}/rotate", "Give a key a new secret", _P.KEYS_ROTATE),
-    ),
     "analytics": (
         _Endpoint("POST", "/v1/analytics/rollup", "Compute a rollup", _P.ANALYTICS_ROLLUP),
         _Endpoint("GET", "/v1/analytics/rollup/{window}", "Fetch a rollup", _P.ANALYTICS_READ),
@@ -47,7 +40,6 @@ ENDPOINTS = {
         _Endpoint("DELETE", "/v1/governance/projects/{id}", "Delete a project", _P.GOVERNANCE_DELETE),
         _Endpoint("DELETE", "/v1/governance/tenants/{id}", "Delete a tenant", _P.TENANT_DELETE),
     ),
-    "audit": (_Endpoint("GET", "/v1/audit", "Audit trail", _P.AUDIT_READ),),
     "billing": (
         _Endpoint("GET", "/v1/billing/status", "Plan and usage", _P.BILLING_READ),
         _Endpoint("POST", "/v1/billing/checkout", "Begin a checkout", _P.BILLING_MANAGE),

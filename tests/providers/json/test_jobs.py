@@ -129,14 +129,15 @@ def check_death(path: Path, expected: list[list[Job]], call: str, turn: int) -> 
     left = jobs(storage.scoped(Scope()))
     assert left in expected[done : done + 2], f"{call} {turn}: after step {done}"
     hidden = {one.status for one in left} & {JobStatus.PENDING, JobStatus.RUNNING}
-    assert not hidden or storage.scopes_with_jobs() == [Scope()], f"{call} {turn}: hidden after step {done}"
+    seen = list(storage.scopes_with_jobs())
+    assert not hidden or seen == [Scope()], f"{call} {turn}: hidden after step {done}"
     for one in left:
         if one.status is JobStatus.PENDING:
             with storage.scoped(Scope()).writing() as stores:
                 assert stores.jobs.cancel(one.id, at(1))
     with storage.scoped(Scope()).writing() as stores:
         stores.jobs.add(job(99))
-    assert storage.scopes_with_jobs() == [Scope()], "and it goes on"
+    assert list(storage.scopes_with_jobs()) == [Scope()], "and it goes on"
     storage.close()
     return done < len(STEPS)
 

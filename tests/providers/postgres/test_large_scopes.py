@@ -75,8 +75,14 @@ def questions(**options: Any) -> list[Search]:
     ]
 
 
+def make_index(storage: PostgresStorage) -> None:
+    """Search the big scope, which misses the index, and wait until it is there."""
+    keys(storage, BIG, questions()[0])
+    storage.indexes.wait(30.0)
+
+
 def test_the_index_finds_what_comparing_all_finds(by_index: PostgresStorage, exact: PostgresStorage) -> None:
-    keys(by_index, BIG, questions()[0])  # its index is made in passing
+    make_index(by_index)
     asked = questions(limit=10)
     assert by_index.plan.uses == 0
     found = [keys(by_index, BIG, question) for question in asked]
@@ -87,7 +93,7 @@ def test_the_index_finds_what_comparing_all_finds(by_index: PostgresStorage, exa
 
 
 def test_pages_stay_full_under_a_filter(by_index: PostgresStorage, exact: PostgresStorage) -> None:
-    keys(by_index, BIG, questions()[0])
+    make_index(by_index)
     for offset in (0, 20):
         for question in questions(filter=Filter(Classification.PUBLIC), limit=10, offset=offset)[:4]:
             ours, theirs = keys(by_index, BIG, question), keys(exact, BIG, question)
@@ -98,7 +104,7 @@ def test_pages_stay_full_under_a_filter(by_index: PostgresStorage, exact: Postgr
 def test_a_small_scope_beside_a_big_one_gets_all_its_matches(
     by_index: PostgresStorage, exact: PostgresStorage
 ) -> None:
-    keys(by_index, BIG, questions()[0])
+    make_index(by_index)
     for question in questions(limit=50, deduplicate=False):
         assert keys(by_index, SMALL, question) == keys(exact, SMALL, question)
 
@@ -115,9 +121,11 @@ def test_the_index_is_made_once_it_is_missed(by_index: PostgresStorage, postgres
         connection.execute("DROP INDEX IF EXISTS pattern_vectors_32")
     keys(by_index, SMALL, questions()[0])
     assert not has_index(postgres_url)
-    keys(by_index, BIG, questions()[0])
+    assert by_index.describe()["wrong"]
+    make_index(by_index)
     assert has_index(postgres_url)
     assert by_index.plan.take_missing() is None
+    assert not by_index.describe()["wrong"]
 
 
 def test_what_was_learned_and_deleted_since_is_known_at_the_next_recall(

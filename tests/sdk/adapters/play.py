@@ -1,4 +1,7 @@
-"""Runs a program in a process of its own: `python -m tests.sdk.adapters.play NAME FOLDER PLAY`."""
+"""Runs a program in a process of its own: `python -m tests.sdk.adapters.play NAME PLACE PLAY`.
+
+The place is a folder, or the address of a service, which lets everybody in.
+"""
 
 import json
 import sys
@@ -6,12 +9,20 @@ from pathlib import Path
 
 from engramia import Memory
 from engramia.providers import JSONStorage
+from engramia.sdk.webhook import EngramiaWebhook
 from tests.sdk.adapters.hosts import Play, host
 
 
-def main(name: str, folder: str, play: str) -> None:
+def opened(place: str) -> Memory | EngramiaWebhook:
+    """Return the memory that is there."""
+    if place.startswith("http://"):
+        return EngramiaWebhook(place)
+    return Memory(embeddings=None, llm=None, storage=JSONStorage(Path(place)))
+
+
+def main(name: str, place: str, play: str) -> None:
     """Print what the model was asked, as JSON."""
-    with Memory(embeddings=None, llm=None, storage=JSONStorage(Path(folder))) as memory:
+    with opened(place) as memory:
         heard = host(name).build(memory)(Play(**json.loads(play)))
     sys.stdout.write(f"\n{json.dumps(heard)}\n")
 

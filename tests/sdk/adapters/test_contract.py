@@ -33,11 +33,11 @@ def without_notes(heard: Heard) -> Heard:
     ]
 
 
-def play_apart(name: str, folder: Path, play: Play) -> Heard:
+def play_apart(name: str, place: Path | str, play: Play) -> Heard:
     """Run the program in a process of its own and return what the model was asked."""
     words = json.dumps({"task": play.task, "answer": play.answer})
     done = subprocess.run(
-        [sys.executable, "-m", "tests.sdk.adapters.play", name, str(folder), words],
+        [sys.executable, "-m", "tests.sdk.adapters.play", name, str(place), words],
         capture_output=True,
         text=True,
         check=False,

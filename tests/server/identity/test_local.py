@@ -124,6 +124,7 @@ def test_everyone_is_owner_where_that_was_asked_for() -> None:
 
 
 KEYS = ("a-long-enough-key",)
+OIDC = AuthChoice("oidc", oidc_issuer="https://login.example.com", oidc_audience="memory")
 
 
 @pytest.mark.parametrize(
@@ -163,10 +164,12 @@ def test_what_refuses_to_start(choice: AuthChoice, words: str) -> None:
         static_authenticator(choice, role=Role.OWNER, cors_origins=())
 
 
-@pytest.mark.parametrize("mode", ["db", "oidc", "auto"])
-def test_modes_that_need_more_than_settings(mode: str) -> None:
+@pytest.mark.parametrize(
+    "choice", [AuthChoice("db", has_database=True), AuthChoice("auto", has_database=True), OIDC]
+)
+def test_modes_that_need_more_than_settings(choice: AuthChoice) -> None:
     with pytest.raises(ValueError, match="needs more"):
-        static_authenticator(AuthChoice(mode, has_database=True), role=Role.OWNER, cors_origins=())
+        static_authenticator(choice, role=Role.OWNER, cors_origins=())
 
 
 @pytest.mark.parametrize(
@@ -186,5 +189,5 @@ def test_what_is_only_warned_of(choice: AuthChoice, words: str) -> None:
 
 
 def test_sound_settings_have_no_problem() -> None:
-    for choice in (AuthChoice("auto"), AuthChoice("env", KEYS, environment="production"), AuthChoice("oidc")):
+    for choice in (AuthChoice("auto"), AuthChoice("env", KEYS, environment="production"), OIDC):
         assert check_auth_settings(choice) == []

@@ -1,10 +1,12 @@
 """Processes to be killed: one that hands in jobs, one that runs them.
 
-python -m tests.server.jobs.process submit PATH OPERATION SCOPES COUNT
+A PLACE is the folder of a JSON storage, or the address of a database.
+
+python -m tests.server.jobs.process submit PLACE OPERATION SCOPES COUNT
     hands in COUNT jobs, in turn for each of so many scopes, and says the id of each once it is accepted
-python -m tests.server.jobs.process work PATH
-    runs jobs until it is killed or its input ends; says `begin` when a job begins, and `stored` when an
-    import has only to be committed
+python -m tests.server.jobs.process work PLACE
+    runs jobs until it is killed or its input ends; says `ready` when it looks for them, `begin` when one
+    begins, and `stored` when an import, or a job that holds on, has only to be committed
 """
 
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 
 from engramia.bootstrap import SystemClock
 from engramia.core.model import Scope
+from engramia.core.ports import Storage
 from engramia.memory.facade import Memory
 from engramia.providers.json.storage import JSONStorage
 from engramia.server.jobs.equipment import Equipment, Pace
@@ -26,6 +29,10 @@ from tests.server.jobs.conftest import describe, handler, memory_for, new_id
 
 THINKING = 0.02
 """How many seconds a job takes before it writes."""
+HOLDING = 0.4
+"""How many seconds a job that holds on does so with all written and nothing kept yet."""
+LEASE, POLL, IDLE = 2.0, 0.25, 1.5
+"""Seconds on Postgres: a lease, between two looks for jobs, and how long a transaction may say nothing."""
 RECORDS = 600
 """How many records an import has: several batches, and many lines of the journal."""
 
@@ -50,6 +57,14 @@ def bring_in(memory: Memory, _request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"imported": result.imported}
 
 
+def hold_on(memory: Memory, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Learn, and take a while before it ends."""
+    done = learn(memory, request)
+    say("stored")
+    time.sleep(HOLDING)
+    return done
+
+
 def records() -> list[dict[str, Any]]:
     data = {"code": "x = 1\n" * 800, "success_score": 5}
     return [
@@ -58,17 +73,28 @@ def records() -> list[dict[str, Any]]:
     ]
 
 
-def submit(path: Path, operation: str, scopes: int, count: int) -> None:
-    jobs = JobQueue(JSONStorage(path), SystemClock(), new_id)
+def storage_at(place: str) -> Storage:
+    if "://" not in place:
+        return JSONStorage(Path(place))
+    from engramia.db.session import Limits
+    from engramia.providers.postgres.storage import PostgresStorage
+
+    return PostgresStorage(place, limits=Limits(idle_timeout=IDLE))
+
+
+def submit(place: str, operation: str, scopes: int, count: int) -> None:
+    jobs = JobQueue(storage_at(place), SystemClock(), new_id)
     for number in range(count):
         job = jobs.submit(scope(number % scopes), operation, {"task": f"job number {number}"})
         say(job.id)
 
 
-def work(path: Path) -> None:
-    pace = Pace(poll_interval=0.05, max_concurrent=2, lease=0.6, heartbeat=0.15)
+def work(place: str) -> None:
+    poll, lease = (POLL, LEASE) if "://" in place else (0.05, 0.6)
+    pace = Pace(poll_interval=poll, max_concurrent=2, lease=lease, heartbeat=lease / 4)
     handlers = {
         "learn": handler(learn, max_attempts=10_000),
+        "hold_on": handler(hold_on, max_attempts=10_000),
         "import": handler(bring_in, max_attempts=10_000),
     }
     equipment = Equipment(
@@ -79,20 +105,21 @@ def work(path: Path) -> None:
         name="to be killed",
         pace=pace,
     )
-    storage = JSONStorage(path)
+    storage = storage_at(place)
     worker = Worker(storage, equipment)
     worker.start()
+    say("ready")
     sys.stdin.read()
     worker.stop(30.0)
     storage.close()
 
 
 def main() -> None:
-    what, path, *rest = sys.argv[1:]
+    what, place, *rest = sys.argv[1:]
     if what == "submit":
-        submit(Path(path), rest[0], int(rest[1]), int(rest[2]))
+        submit(place, rest[0], int(rest[1]), int(rest[2]))
     else:
-        work(Path(path))
+        work(place)
 
 
 if __name__ == "__main__":

@@ -193,5 +193,5 @@ def test_a_run_that_is_writing_cannot_be_abandoned(scope: ScopedStorage, mine: J
 
 
 def test_a_job_cannot_erase_its_scope(scope: ScopedStorage, mine: Job) -> None:
-    with pytest.raises(StorageError, match="cannot erase"):
+    with pytest.raises(StorageError, match="cannot be erased"):
         RunStorage(scope, mine).erase()

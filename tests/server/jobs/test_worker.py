@@ -82,7 +82,7 @@ def test_a_scope_without_unfinished_jobs_is_not_looked_at_any_more(shop: Shop) -
         if not shop.storage.scopes_with_jobs():
             break
         threading.Event().wait(0.01)
-    assert shop.storage.scopes_with_jobs() == []
+    assert list(shop.storage.scopes_with_jobs()) == []
 
 
 PASSING = [

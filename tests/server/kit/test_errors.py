@@ -14,18 +14,22 @@ from engramia import errors
 from engramia.server.kit.error_responses import ERRORS_BY_STATUS, responses_for
 from engramia.server.kit.errors import EXCEPTION_HANDLERS, ISSUES_MAX, Problem, job_error_of, problem_of
 
+OTHER_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 BRIEFLY_DOWN = {"Retry-After": "5"}
 CASES: list[tuple[BaseException, int, str, dict[str, str]]] = [
     (errors.ValidationError("task must not be blank.", field="task"), 422, "validation_error", {}),
+    (errors.IdempotencyKeyReusedError("No.", field="Idempotency-Key"), 422, "idempotency_key_reused", {}),
     (errors.BadRequestError("No."), 400, "bad_request", {}),
     (errors.PayloadTooLargeError(7), 413, "payload_too_large", {}),
     (errors.UnsupportedMediaTypeError("No."), 415, "unsupported_media_type", {}),
     (errors.AuthenticationError("Who?"), 401, "unauthorized", {"WWW-Authenticate": "Bearer"}),
+    (errors.InvalidTokenError("No."), 401, "unauthorized", OTHER_TOKEN),
     (errors.AuthorizationError("No."), 403, "forbidden", {}),
     (errors.AuthorizationError("No.", code="plan_upgrade_required"), 403, "plan_upgrade_required", {}),
     (errors.NotFoundError("No."), 404, "not_found", {}),
     (errors.GoneError("No."), 410, "gone", {}),
     (errors.ConflictError("No."), 409, "conflict", {}),
+    (errors.InProgressError("No.", retry_after=0.5), 409, "conflict", {"Retry-After": "1"}),
     (errors.PaymentRequiredError("Pay."), 402, "payment_required", {}),
     (errors.QuotaExceededError("No."), 429, "quota_exceeded", {}),
     (errors.RateLimitedError(60, 0.2), 429, "rate_limited", {"Retry-After": "1"}),

@@ -286,6 +286,21 @@ class Journal:
             with disk.translated(f"Cannot compact {self._path}"):
                 self._install(self._replica.snapshot(), file.id, file.generation + 1, file.cursor.seq)
 
+    def replace(self, lines: Iterator[list[bytes]]) -> None:
+        """Replace the journal by one that holds `lines` (each a list of events), inside `exclusive`.
+
+        All or nothing of them is kept; the replica reads them when it is used next.
+        """
+        file = self._file
+        self._quarantine.check()
+        with disk.translated(f"Cannot write {self._path}"):
+            if file is None:
+                self._install(lines, secrets.token_hex(8), 1, 0)
+            else:
+                # A number that no line had: nobody takes this for what they have read already, rewritten.
+                self._install(lines, file.id, file.generation + 1, file.cursor.seq + 1)
+        self.forget()
+
     def _install(self, lines: Iterator[list[bytes]], id: str, generation: int, base: int) -> AttachedFile:
         """Write a journal, put it in place of the present one, durably, and go on with it."""
         fd = self._write_new(lines, snapshot.Header(id, generation, base))

@@ -1,6 +1,7 @@
 """The patterns port over the state of one scope."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 import numpy as np
@@ -44,6 +45,10 @@ class JSONPatternStore:
         table = self._table
         row = table.rows.get(key)
         return record_of(table.body(row), table.columns, row, table.model) if row is not None else None
+
+    def present(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Return those of `keys` under which there is a pattern."""
+        return self._table.rows.keys() & keys
 
     def search(self, search: Search) -> SearchPage:
         """Answer a recall exactly: full pages while matches remain, `has_more` true only if there is more."""

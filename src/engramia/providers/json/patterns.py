@@ -14,6 +14,7 @@ from engramia.core.roots import Roots
 from engramia.core.word_index import CODE_CHARS, WordIndex
 from engramia.core.words import words
 from engramia.providers.json import codec
+from engramia.providers.json.heap import give_back
 from engramia.providers.json.rows import (
     CLASSIFICATIONS,
     KEY_PREFIX,
@@ -29,6 +30,7 @@ type Events = Sequence[codec.Json]
 
 _CLASSIFICATION = {value.value: number for number, value in enumerate(CLASSIFICATIONS)}
 _SOURCE = {value.value: number for number, value in enumerate(SOURCES)}
+_MANY_ROWS = 1_000
 _LINE_BYTES = 500  # about what a pattern's line has beside texts and vector
 
 
@@ -83,7 +85,7 @@ class PatternTable:
         if self._due_task_words:
             self.cut += len(self._due_task_words)
             self._task_words.add_many([(row, self.body(row).task) for row in sorted(self._due_task_words)])
-            self._due_task_words.clear()
+            _forget_due(self._due_task_words)
         return self._task_words
 
     @property
@@ -112,7 +114,7 @@ class PatternTable:
             self._code_words.add_many(
                 [(row, _indexed_code(self.body(row))) for row in sorted(self._due_code_words)]
             )
-            self._due_code_words.clear()
+            _forget_due(self._due_code_words)
         return self._code_words
 
     @property
@@ -362,6 +364,14 @@ def _body_of(record: codec.Json) -> Body:
         tuple(record["versions"]),
         tuple(record["observations"]),
     )
+
+
+def _forget_due(cut: set[int]) -> None:
+    """Empty the set of rows that were due; many leave a heap behind that is mostly holes."""
+    many = len(cut) >= _MANY_ROWS
+    cut.clear()
+    if many:
+        give_back()
 
 
 def _indexed_code(body: Body) -> str:

@@ -8,11 +8,13 @@ from engramia.errors import StorageCorruptError, StorageError
 from engramia.providers.json import codec
 from engramia.providers.json.activity import ActivityTable
 from engramia.providers.json.feedback import FeedbackTable
+from engramia.providers.json.idempotency import IdempotencyTable
 from engramia.providers.json.jobs import JobTable
 from engramia.providers.json.patterns import PatternTable
 from engramia.providers.json.snapshot import FORMAT
 
 type Handler = Callable[[Sequence[codec.Json]], None]
+type Table = PatternTable | FeedbackTable | ActivityTable | JobTable | IdempotencyTable
 
 
 class ScopeState:
@@ -27,12 +29,14 @@ class ScopeState:
         self.feedback = FeedbackTable()
         self.activity = ActivityTable()
         self.jobs = JobTable()
+        self.idempotency = IdempotencyTable()
         self._handlers: dict[str, Handler] = {
             "format": _check_format,
             **self.patterns.handlers,
             **self.feedback.handlers,
             **self.activity.handlers,
             **self.jobs.handlers,
+            **self.idempotency.handlers,
         }
 
     def apply(self, events: Sequence[codec.Json]) -> None:
@@ -53,13 +57,14 @@ class ScopeState:
 
     def snapshot(self) -> Iterator[list[bytes]]:
         """Yield, line by line, events that make this state out of an empty one."""
-        tables = (self.patterns, self.feedback, self.activity, self.jobs)
-        return chain.from_iterable(table.snapshot() for table in tables)
+        return chain.from_iterable(table.snapshot() for table in self._tables())
 
     def live_bytes(self) -> int:
         """Return about how long a journal of nothing but this state is."""
-        tables = (self.patterns, self.feedback, self.activity, self.jobs)
-        return sum(table.live_bytes() for table in tables)
+        return sum(table.live_bytes() for table in self._tables())
+
+    def _tables(self) -> Sequence[Table]:
+        return (self.patterns, self.feedback, self.activity, self.jobs, self.idempotency)
 
 
 def _check_format(events: Sequence[codec.Json]) -> None:

@@ -3,17 +3,19 @@
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engramia.core.model import Scope
-from engramia.core.ports import Stores
+from engramia.core.ports import JobStore, Stores, Subscription
 from engramia.errors import StorageError
 from engramia.providers.json import disk
 from engramia.providers.json.activity_store import JSONActivityLog
+from engramia.providers.json.audit_trail import LogAlone
 from engramia.providers.json.erasing import is_erased, remove_erased
 from engramia.providers.json.feedback_store import JSONFeedbackStore
+from engramia.providers.json.idempotency_store import JSONIdempotencyStore
 from engramia.providers.json.job_marker import FILE as JOB_MARKER
 from engramia.providers.json.job_marker import JobMarker
 from engramia.providers.json.job_store import JSONJobStore
@@ -101,6 +103,8 @@ class JSONScopedStorage:
             feedback=JSONFeedbackStore(transaction),
             activity=JSONActivityLog(transaction),
             jobs=JSONJobStore(transaction, self._job_marker),
+            idempotency=JSONIdempotencyStore(transaction),
+            audit=LogAlone(),
         )
 
     def erase(self) -> None:
@@ -178,7 +182,7 @@ class JSONStorage:
         self._check_open()
         return _in_order(scope_of(folder.name) for folder in self._folders() if _holds_anything(folder))
 
-    def scopes_with_jobs(self) -> Sequence[Scope]:
+    def scopes_with_jobs(self) -> Mapping[Scope, None]:
         """Return the scopes whose folder has the marker of unfinished jobs, in order; no journal is read."""
         self._check_open()
         with disk.translated(f"Cannot read {self.path}"):
@@ -189,7 +193,17 @@ class JSONStorage:
             for name in names
             if os.path.exists(f"{root}/{name}/{JOB_MARKER}")  # noqa: PTH110 -- asked of thousands a second
         )
-        return _in_order(map(scope_of, marked))
+        return dict.fromkeys(_in_order(map(scope_of, marked)))
+
+    @contextlib.contextmanager
+    def jobs(self, scope: Scope) -> Iterator[JobStore]:
+        """Open a transaction over the jobs of a scope, which is one over the scope."""
+        with self.scoped(scope).writing() as stores:
+            yield stores.jobs
+
+    def announce_jobs(self, tell: Callable[[], None]) -> Subscription:  # noqa: ARG002 - the protocol's form
+        """Tell nothing: no process learns of another's jobs without looking."""
+        return contextlib.ExitStack()
 
     def describe(self) -> dict[str, Any]:
         """Return facts for people: kind, path, format, each scope's sizes, and what is wrong."""

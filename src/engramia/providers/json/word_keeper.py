@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from engramia.providers.json import word_file
+from engramia.providers.json.heap import give_back
 from engramia.providers.json.patterns import PatternTable
 from engramia.providers.json.rows import KEY_PREFIX
 from engramia.providers.json.word_file import JournalState, WordCopy, copy_of, fingerprint
@@ -43,11 +44,10 @@ class WordKeeper:
             if self._checked != journal:
                 self._check(journal)
             if self._is_due(table):
-                self._current, table.cut = (
-                    True,
-                    0,
-                )  # if it fails, not again before as much has changed once more
+                # If it fails, not again before as much has changed once more.
+                self._current, table.cut = True, 0
                 word_file.write(self._folder, journal, _copied(table))
+                give_back()
         except OSError as error:
             _log.info("The word index in %s was not kept: %s", self._folder, error)
 

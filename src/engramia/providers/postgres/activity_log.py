@@ -44,7 +44,7 @@ class PostgresActivityLog:
     def record(self, event: Event) -> None:
         """Append an event and add to the counts."""
         row = self._transaction.row
-        self._transaction.insert(events, [{"place": row.next_event, **_values(event)}])
+        self._transaction.insert_later(events, [{"place": row.next_event, **event_values(event)}])
         row.next_event += 1
         row.newest_event = event.ts if row.newest_event is None else max(row.newest_event, event.ts)
         if event.kind is EventKind.LEARN:
@@ -74,7 +74,7 @@ class PostgresActivityLog:
             found = self._transaction.execute(_EVENTS, **values).all()
         else:
             found = self._transaction.execute(_EVENTS_OF_KIND, of_kind=kind.value, **values).all()
-        return Page(tuple(map(_event, found[:limit])), 0, len(found) > limit)
+        return Page(tuple(map(event_of, found[:limit])), 0, len(found) > limit)
 
     def _kept(self) -> dict[str, Any]:
         """Return since when, and from which place on, events are kept; nothing while there is none."""
@@ -85,7 +85,8 @@ class PostgresActivityLog:
         return {"oldest": row.newest_event - _KEPT, "first_kept": row.next_event - limits.EVENTS_KEPT}
 
 
-def _values(event: Event) -> dict[str, Any]:
+def event_values(event: Event) -> dict[str, Any]:
+    """Return the row of an event, but its place."""
     for name, value in (("eval_score", event.eval_score), ("similarity", event.similarity)):
         rows.finite(value or 0.0, name)
     return {
@@ -98,7 +99,8 @@ def _values(event: Event) -> dict[str, Any]:
     }
 
 
-def _event(row: Row[Any]) -> Event:
+def event_of(row: Row[Any]) -> Event:
+    """Return the event of a row."""
     return Event(
         EventKind(row.kind),
         rows.utc(row.ts),

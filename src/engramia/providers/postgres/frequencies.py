@@ -7,7 +7,7 @@ deleted or its words changed) raises `words_epoch`, and everything is forgotten.
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, bindparam, cast, func, select
+from sqlalchemy import BigInteger, and_, bindparam, cast, func, or_, select
 
 from engramia.db.bigints import Bigints
 from engramia.providers.postgres.tables import BigintArray, pattern_texts, word_postings
@@ -30,8 +30,15 @@ _MISSING = (
     )
     .where(
         ours(word_postings),
-        word_postings.c.field.in_(_FIELDS),
-        word_postings.c.root == func.any(bindparam("of_roots", type_=BigintArray)),
+        or_(
+            *(
+                and_(
+                    word_postings.c.field == field,
+                    word_postings.c.root == func.any(bindparam(f"roots_{field}", type_=BigintArray)),
+                )
+                for field in _FIELDS
+            )
+        ),
     )
     .group_by(word_postings.c.field, word_postings.c.root)
 )
@@ -97,7 +104,7 @@ class ScopeFrequencies:
         if row.words_epoch != self._epoch or not 0 <= behind <= _CATCH_UP:
             self._known = {field: _Known() for field in _FIELDS}
         elif behind:
-            for learned in transaction.execute(_LEARNED, from_number=self._next_number):
+            for learned in transaction.fetch(_LEARNED, from_number=self._next_number):
                 self._known[TASK].count_up(unpack(learned.task_roots))
                 self._known[CODE].count_up(unpack(learned.code_roots))
         self._epoch, self._next_number = row.words_epoch, row.next_number
@@ -105,11 +112,9 @@ class ScopeFrequencies:
     def _look_up(self, transaction: ScopeTransaction, roots: dict[int, Codes]) -> None:
         if not any(some.size for some in roots.values()):
             return
-        every = np.unique(np.concatenate(list(roots.values())))
-        found = transaction.execute(_MISSING, of_roots=Bigints(every)).all()
+        asked = {f"roots_{field}": Bigints(some) for field, some in roots.items()}
+        found = transaction.fetch(_MISSING, **asked)
         for field in _FIELDS:
             counts = {row.root: row.patterns for row in found if row.field == field}
-            asked = roots[field].tolist()
-            self._known[field].learn(
-                roots[field], np.array([counts.get(root, 0) for root in asked], np.int64)
-            )
+            found_counts = [counts.get(root, 0) for root in roots[field].tolist()]
+            self._known[field].learn(roots[field], np.array(found_counts, np.int64))

@@ -11,8 +11,11 @@ from engramia.core.jobs import UNFINISHED, Job, JobError, JobStatus
 from engramia.core.query import Page
 from engramia.errors import ValidationError
 from engramia.providers.postgres import rows
-from engramia.providers.postgres.tables import jobs
+from engramia.providers.postgres.tables import jobs, scopes
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
+
+JOBS_CHANNEL = "engramia_jobs"
+"""What is notified when a job waits for a worker, without saying whose."""
 
 _NOTHING = "{}"
 _of_id = jobs.c.id == bindparam("of_id")
@@ -29,7 +32,9 @@ _LIST = (
 )
 _LIST_STATUS = _LIST.where(jobs.c.status == bindparam("of_status"))
 _NEXT_DUE = select(func.min(jobs.c.due_at)).where(ours(jobs), jobs.c.due_at.is_not(None))
-# Another process may be changing a job outside of any writing block; then the next one is taken.
+# For the rest of the transaction nobody else takes the job up.
+_HELD = _GET.with_for_update()
+# A job that another transaction holds is passed over.
 _DUE = (
     select(jobs)
     .where(ours(jobs), jobs.c.due_at <= bindparam("now"))
@@ -41,7 +46,7 @@ _LATE = (
     select(jobs)
     .where(ours(jobs), jobs.c.status == JobStatus.PENDING.value, jobs.c.due_at < bindparam("before"))
     .order_by(jobs.c.due_at, jobs.c.id)
-    .with_for_update()
+    .with_for_update(skip_locked=True)
 )
 _FINISHED_NEWEST = (
     select(jobs.c.id)
@@ -76,6 +81,19 @@ _MOVE = (
     .values({name: bindparam(f"new_{name}") for name in _MOVES})
 )
 
+_WAITS = (
+    update(scopes)
+    .where(ours(scopes))
+    .values(jobs_due=func.least(scopes.c.jobs_due, bindparam("of_due", type_=scopes.c.jobs_due.type)))
+)
+_LOCKED_SCOPE = select(scopes.c.jobs_due).where(ours(scopes)).with_for_update(skip_locked=True)
+_NOTED = (
+    update(scopes)
+    .where(ours(scopes))
+    .values(jobs_due=select(func.min(jobs.c.due_at)).where(ours(jobs)).scalar_subquery())
+)
+_TELL = select(func.pg_notify(JOBS_CHANNEL, ""))
+
 
 class PostgresJobStore:
     """Implements `JobStore`."""
@@ -93,7 +111,7 @@ class PostgresJobStore:
             "author": rows.optional_text(job.author, "author"),
         }
         self._transaction.insert(jobs, [made | values])
-        self._transaction.row.unfinished_jobs += job.status in UNFINISHED
+        self._waits(job)
 
     def get(self, id: str) -> Job | None:
         """Return the job, or None."""
@@ -118,6 +136,7 @@ class PostgresJobStore:
         self._transaction.check_writable()
         row = self._transaction.execute(_DUE, now=now).one_or_none()
         if row is None:
+            self._note_next_due()
             return None
         job = _job(row)
         claimed = job.claimed(worker=rows.text(worker, "worker"), now=now, lease_until=lease_until)
@@ -142,11 +161,11 @@ class PostgresJobStore:
 
     def retry(self, id: str, fence: int, error: JobError, run_at: datetime) -> bool:
         """Let a running job wait for another attempt."""
-        return self._step(id, fence, lambda job: job.retried(error, run_at))
+        return self._step(id, fence, lambda job: self._waits(job.retried(error, run_at)))
 
     def release(self, id: str, fence: int) -> bool:
         """Let a running job wait again as if never taken up."""
-        return self._step(id, fence, lambda job: job.released())
+        return self._step(id, fence, lambda job: self._waits(job.released()))
 
     def cancel(self, id: str, at: datetime) -> bool:
         """Finish a pending job so that nobody takes it up."""
@@ -176,7 +195,9 @@ class PostgresJobStore:
         return job is not None and self._move(job, step(job))
 
     def _held(self, id: str, fence: int) -> Job | None:
-        job = self.get(id)
+        statement = _HELD if self._transaction.writable else _GET
+        row = self._transaction.execute(statement, of_id=id).one_or_none()
+        job = None if row is None else _job(row)
         return job if job is not None and job.held_by(fence) else None
 
     def _move(self, job: Job, moved: Job) -> bool:
@@ -185,9 +206,25 @@ class PostgresJobStore:
         done = self._transaction.write(
             _MOVE, of_id=job.id, of_fence=job.fence, of_status=job.status.value, **values
         )
-        if done and job.status in UNFINISHED and moved.status not in UNFINISHED:
-            self._transaction.row.unfinished_jobs -= 1
         return done == 1
+
+    def _waits(self, job: Job) -> Job:
+        """Let the workers find the scope when the job is due, and tell them as soon as this is committed."""
+        if job.due is not None:
+            if not self._transaction.write(_WAITS, of_due=job.due):
+                # The scope has no row yet, and gets one at the end of the transaction.
+                self._transaction.row.jobs_due = min(job.due, self._transaction.row.jobs_due or job.due)
+            self._transaction.execute(_TELL)
+        return job
+
+    def _note_next_due(self) -> None:
+        """Let the workers not look here before a job is due, unless another transaction is adding one.
+
+        The lock comes first: what was added before it, the second statement sees; what comes later waits for
+        it, and then moves the moment back.
+        """
+        if self._transaction.execute(_LOCKED_SCOPE).one_or_none() is not None:
+            self._transaction.write(_NOTED)
 
 
 def _values(job: Job) -> dict[str, Any]:

@@ -1,49 +1,92 @@
 """What a process remembers of the scopes that it searched; each transaction checks it first."""
 
+import contextlib
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from engramia.core.model import Scope
 from engramia.providers.postgres.frequencies import ScopeFrequencies
-from engramia.providers.postgres.scope_words import ScopeWords
+from engramia.providers.postgres.scope_table import ScopeTable, bytes_of
+from engramia.providers.postgres.transaction import ScopeTransaction
+
+_FREQUENCY_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of one scope's words. One thread at a time, in one transaction."""
+@dataclass(slots=True)
+class _Held:
+    """What is known of one scope."""
 
-    frequencies: ScopeFrequencies = field(default_factory=ScopeFrequencies)
-    words: ScopeWords = field(default_factory=ScopeWords)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    table: ScopeTable | None = None
+    idle: list[ScopeFrequencies] = field(default_factory=list)
+    """As often as transactions ever asked at once: each follows its own snapshot."""
 
-    def __len__(self) -> int:
-        return len(self.frequencies) + len(self.words)
+    @property
+    def size(self) -> int:
+        counts = sum(len(known) for known in self.idle) * _FREQUENCY_BYTES
+        return counts + (self.table.size if self.table is not None else 0)
 
 
 class ScopeMemory:
-    """What is known of all scopes of a storage; of those asked last, up to `limit` roots.
+    """What is known of the scopes asked last, in up to about `limit` bytes.
 
-    A scope is remembered as often as transactions ever asked at once: each follows its own snapshot.
+    It is kept by server as well: what one of them committed another need not have.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._idle: OrderedDict[Scope, list[Known]] = OrderedDict()
+        self.limit = limit
+        self._held: OrderedDict[tuple[object, ...], _Held] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, scope: Scope) -> Known:
-        """Return what is known of a scope, for one transaction alone, until it is given back."""
+    def __len__(self) -> int:
+        """Return about how many bytes are held."""
         with self._lock:
-            idle = self._idle.get(scope)
-            return idle.pop() if idle else Known()
+            return sum(held.size for held in self._held.values())
 
-    def give_back(self, scope: Scope, known: Known) -> None:
-        """Remember what is known, but not after a transaction that writes: it may come to nothing."""
+    def fits(self, transaction: ScopeTransaction, exact_limit: int) -> bool:
+        """Return whether a scope is small enough to be held as a table: not more than half of all memory."""
+        row = transaction.row
+        if transaction.writable or row.patterns > exact_limit:
+            return False
+        return bytes_of(row.patterns, row.dimension or 0) <= self.limit // 2
+
+    @contextlib.contextmanager
+    def table(self, transaction: ScopeTransaction) -> Iterator[ScopeTable | None]:
+        """Lend the scope's table as the transaction sees it; None if it has gone on since."""
+        held = self._of(transaction)
+        with held.lock:
+            table, held.table = held.table or ScopeTable(), None
+            followed = table.follow(transaction)  # if it fails, what is half done is forgotten
+            held.table = table
+            yield table if followed else None
+        self._shrink()
+
+    @contextlib.contextmanager
+    def frequencies(self, transaction: ScopeTransaction) -> Iterator[ScopeFrequencies]:
+        """Lend what is known of the scope's words; what a transaction learns that writes is forgotten."""
+        if transaction.writable:
+            yield ScopeFrequencies()
+            return
+        held = self._of(transaction)
         with self._lock:
-            self._idle.setdefault(scope, []).append(known)
-            self._idle.move_to_end(scope)
-            while self._idle and self._total() > self._limit:
-                self._idle.popitem(last=False)
+            known = held.idle.pop() if held.idle else ScopeFrequencies()
+        yield known
+        with self._lock:
+            held.idle.append(known)
+        self._shrink()
 
-    def _total(self) -> int:
-        return sum(len(known) for idle in self._idle.values() for known in idle)
+    def _of(self, transaction: ScopeTransaction) -> _Held:
+        scope = transaction.scope
+        key = (transaction.server, scope)
+        with self._lock:
+            held = self._held.setdefault(key, _Held())
+            self._held.move_to_end(key)
+            return held
+
+    def _shrink(self) -> None:
+        """Forget the scopes asked longest ago, until the rest fits."""
+        with self._lock:
+            total = sum(held.size for held in self._held.values())
+            while total > self.limit and len(self._held) > 1:
+                total -= self._held.popitem(last=False)[1].size

@@ -1,33 +1,43 @@
 """Finding tasks that share most words with another, by the postings of their roots."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import bindparam, func, select
 
 from engramia.core.model import Pattern
 from engramia.core.roots import root
 from engramia.core.words import jaccard, words
+from engramia.db.bigints import Bigints
 from engramia.providers.postgres import rows
-from engramia.providers.postgres.tables import pattern_texts, word_postings
+from engramia.providers.postgres.tables import BigintArray, pattern_texts, word_postings
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.words import TASK, code_of, unpack_members
 
 type Numbers = NDArray[np.int64]
 
 _ROUNDING = 1e-9
+_FEW = 200
+"""Patterns whose tasks are as soon read as further postings."""
+_NOBODY = np.zeros(0, np.int64)
 
+_roots = bindparam("of_roots", type_=BigintArray)
 _POSTINGS = select(word_postings.c.root, word_postings.c.block, word_postings.c.members).where(
     ours(word_postings),
     word_postings.c.field == TASK,
-    word_postings.c.root == func.any(bindparam("of_roots", type_=ARRAY(BigInteger))),
+    word_postings.c.root == func.any(_roots),
+)
+_SIZES = (
+    select(word_postings.c.root, func.sum(func.octet_length(word_postings.c.members)).label("bytes"))
+    .where(ours(word_postings), word_postings.c.field == TASK, word_postings.c.root == func.any(_roots))
+    .group_by(word_postings.c.root)
 )
 _TASKS = select(pattern_texts.c.number, pattern_texts.c.task).where(
     ours(pattern_texts),
-    pattern_texts.c.number == func.any(bindparam("of_numbers", type_=ARRAY(BigInteger))),
+    pattern_texts.c.number == func.any(rows.NUMBERS),
     pattern_texts.c.task_size.between(bindparam("least"), bindparam("most")),
 )
 _WORDLESS = select(pattern_texts.c.number, pattern_texts.c.task).where(
@@ -43,17 +53,17 @@ def find_near_identical(transaction: ScopeTransaction, task: str, min_jaccard: f
         size = len(asked)
         candidates = _sharing(transaction, asked, ceil(min_jaccard * size - _ROUNDING))
         found = (
-            transaction.execute(
+            transaction.fetch(
                 _TASKS,
-                of_numbers=candidates.tolist(),
+                of_numbers=Bigints(candidates),
                 least=ceil(min_jaccard * size - _ROUNDING),
                 most=int(size / min_jaccard + _ROUNDING),
-            ).all()
+            )
             if candidates.size
             else []
         )
     else:
-        found = transaction.execute(_WORDLESS).all()
+        found = transaction.fetch(_WORDLESS)
     overlaps = {}
     for row in found:
         said = words(row.task)
@@ -69,12 +79,35 @@ def find_near_identical(transaction: ScopeTransaction, task: str, min_jaccard: f
 
 
 def _sharing(transaction: ScopeTransaction, asked: frozenset[str], needed: int) -> Numbers:
-    """Return the patterns whose tasks have the roots of at least `needed` of the words."""
-    times: dict[int, int] = {}
-    for word in asked:
-        code = code_of(root(word))
-        times[code] = times.get(code, 0) + 1
-    shared = np.zeros(transaction.row.next_number, np.int32)
-    for row in transaction.execute(_POSTINGS, of_roots=list(times)):
-        shared[unpack_members(row.block, row.members)] += times[row.root]
-    return np.flatnonzero(shared >= max(needed, 1))
+    """Return patterns among which are all whose tasks have the roots of at least `needed` of the words.
+
+    The rarest roots tell: whoever lacks those that stand for more words than may be missing has too few. Only
+    where they leave many are the others read.
+    """
+    times = Counter(code_of(root(word)) for word in asked)
+    held = {row.root: row.bytes for row in transaction.fetch(_SIZES, of_roots=_array(times))}
+    rarest, spare = list[int](), len(asked) - max(needed, 1)
+    for code in sorted(times, key=lambda code: held.get(code, 0)):
+        if spare < 0:
+            break
+        rarest.append(code)
+        spare -= times[code]
+    shared = _shared(transaction, Counter({code: times[code] for code in rarest}))
+    if len(shared) <= _FEW:
+        return np.array(sorted(shared), np.int64)
+    shared += _shared(transaction, times - Counter({code: times[code] for code in rarest}))
+    return np.array([number for number, words_of in shared.items() if words_of >= needed], np.int64)
+
+
+def _shared(transaction: ScopeTransaction, times: Counter[int]) -> Counter[int]:
+    """Return how many of the words, given by root, the patterns have that have any."""
+    found = transaction.fetch(_POSTINGS, of_roots=_array(times)) if times else []
+    members = [unpack_members(row.block, row.members) for row in found]
+    weight = np.repeat([times[row.root] for row in found], [len(some) for some in members])
+    numbers, places = np.unique(np.concatenate([_NOBODY, *members]), return_inverse=True)
+    counts = np.bincount(places, weight, len(numbers)).astype(np.int64)
+    return Counter(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+
+
+def _array(codes: Iterable[int]) -> Bigints:
+    return Bigints(np.array(list(codes), np.int64))

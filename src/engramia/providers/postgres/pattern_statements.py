@@ -30,6 +30,7 @@ _SECONDS_PER_WEEK = 7 * 86_400
 
 _keys = bindparam("of_keys", type_=ARRAY(Text))
 _numbers = bindparam("of_numbers", type_=ARRAY(BigInteger))
+_revision = bindparam("of_revision", type_=BigInteger)
 _one = patterns.c.key == bindparam("of_key")
 
 BY_KEYS = select(patterns.c.key, patterns.c.number).where(ours(patterns), patterns.c.key == func.any(_keys))
@@ -63,7 +64,7 @@ FORGET_VERSIONS = delete(pattern_versions).where(
 SET_QUALITY = (
     update(patterns)
     .where(ours(patterns), patterns.c.number == bindparam("of_number"))
-    .values(quality=bindparam("new_quality"))
+    .values(quality=bindparam("new_quality"), revision=_revision)
 )
 SET_SKILLS = (
     update(patterns)
@@ -74,7 +75,11 @@ SET_SKILLS = (
 FORGET_SKILLS = delete(pattern_skills).where(
     ours(pattern_skills), pattern_skills.c.number == bindparam("of_number")
 )
-CLASSIFY = update(patterns).where(ours(patterns), _one).values(classification=bindparam("new_class"))
+CLASSIFY = (
+    update(patterns)
+    .where(ours(patterns), _one)
+    .values(classification=bindparam("new_class"), revision=_revision)
+)
 _reused = (
     func.unnest(_keys, bindparam("times", type_=ARRAY(BigInteger)))
     .table_valued(column("key", Text), column("times", BigInteger))
@@ -92,15 +97,16 @@ AGE = (
     .values(
         success_score=patterns.c.success_score * func.power(bindparam("factor", type_=Double), _weeks),
         decayed_at=bindparam("now"),
+        revision=_revision,
     )
 )
 LOW = select(patterns.c.number).where(ours(patterns), patterns.c.success_score < bindparam("prune_below"))
-ALL_WAIT = update(patterns).where(ours(patterns), patterns.c.dense).values(dense=False)
+ALL_WAIT = update(patterns).where(ours(patterns), patterns.c.dense).values(dense=False, revision=_revision)
 NO_VECTORS = delete(pattern_vectors).where(ours(pattern_vectors))
 DENSE = (
     update(patterns)
-    .where(ours(patterns), patterns.c.number == func.any(_numbers), ~patterns.c.dense)
-    .values(dense=True)
+    .where(ours(patterns), patterns.c.number == func.any(_numbers))
+    .values(dense=True, revision=_revision)
 )
 _of_number = patterns.c.number == bindparam("of_number")
 UPDATE_PATTERN = (
@@ -111,7 +117,7 @@ UPDATE_PATTERN = (
             name: bindparam(f"new_{name}")
             for name in (
                 "key", "success_score", "quality", "reuse_count", "created_at", "decayed_at",
-                "classification", "source", "run_id", "author", "skills",
+                "classification", "source", "run_id", "author", "skills", "revision",
             )
         }
     )

@@ -1,6 +1,7 @@
 """The patterns port over one transaction."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,11 +14,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from engramia.core.model import Classification, Observation, Pattern, PatternRecord, Version
 from engramia.core.query import DecayPolicy, Filter, Page, Search, SearchPage
 from engramia.providers.postgres import rows
-from engramia.providers.postgres.memory import Known
+from engramia.providers.postgres.memory import ScopeMemory
 from engramia.providers.postgres.near_identical import find_near_identical
+from engramia.providers.postgres.pattern_statements import BY_KEYS
 from engramia.providers.postgres.pattern_writer import PatternWriter
 from engramia.providers.postgres.records import read_records
-from engramia.providers.postgres.search import run_search
+from engramia.providers.postgres.search import run_searches
 from engramia.providers.postgres.tables import pattern_observations, pattern_skills, pattern_texts, patterns
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_plan import VectorPlan
@@ -57,12 +59,12 @@ class PostgresPatternStore:
     def __init__(
         self,
         transaction: ScopeTransaction,
-        known: Known,
+        memory: ScopeMemory,
         plan: VectorPlan,
         apart: Callable[[ScopeTransaction, Filter], Iterator[PatternRecord]] | None,
     ) -> None:
         self._transaction = transaction
-        self._known, self._plan, self._apart = known, plan, apart
+        self._memory, self._plan, self._apart = memory, plan, apart
         self._writer = PatternWriter(transaction)
 
     def count(self) -> int:
@@ -76,13 +78,18 @@ class PostgresPatternStore:
         self._transaction.check_open()
         return next(read_records(self._transaction, patterns.c.key == bindparam("of_key"), of_key=key), None)
 
+    def present(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Return those of `keys` under which there is a pattern."""
+        asked = [rows.text(key, "key") for key in keys]
+        return {row.key for row in self._current().fetch(BY_KEYS, of_keys=asked)}
+
     def search(self, search: Search) -> SearchPage:
         """Answer a recall: full pages while matches remain, `has_more` true only if there is more."""
-        return run_search(self._current(), search, self._known, self._plan)
+        return self.search_many([search])[0]
 
     def search_many(self, searches: Sequence[Search]) -> Sequence[SearchPage]:
         """Answer each recall just as `search` does, in the order given."""
-        return [self.search(search) for search in searches]
+        return run_searches(self._current(), searches, self._memory, self._plan)
 
     def near_identical(self, task: str, min_jaccard: float) -> Sequence[Pattern]:
         """Return patterns whose normalised task is `task`'s, then by overlap, then by score, newest first."""

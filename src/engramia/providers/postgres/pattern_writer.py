@@ -81,32 +81,39 @@ class PatternWriter:
     def _write(self, additions: Sequence[_Addition]) -> None:
         transaction = self._transaction
         keys = [addition.record.pattern.key for addition in additions]
-        self._remove([row.number for row in transaction.execute(statements.BY_KEYS, of_keys=keys)])
+        self._remove([row.number for row in transaction.fetch(statements.BY_KEYS, of_keys=keys)])
+        revision = transaction.revise()
         first = transaction.row.next_number
+        if not first:
+            # A scope of this name may have been erased: nothing remembered of it must fit this one.
+            transaction.row.words_epoch = revision
         transaction.row.next_number += len(additions)
         transaction.row.patterns += len(additions)
         numbered = list(enumerate(additions, first))
-        transaction.insert(
+        transaction.insert_later(
             patterns,
-            [{"number": number, "dense": one.vector is not None, **one.values} for number, one in numbered],
+            [
+                {"number": number, "dense": one.vector is not None, "revision": revision, **one.values}
+                for number, one in numbered
+            ],
         )
-        transaction.insert(pattern_texts, [{"number": number, **one.texts} for number, one in numbered])
+        transaction.insert_later(pattern_texts, [{"number": number, **one.texts} for number, one in numbered])
         self._write_vectors([(number, one.vector) for number, one in numbered if one.vector is not None])
         self._write_history(numbered)
-        changes: Changes = {}
+        changes: Changes = []
         for number, one in numbered:
             note(changes, number, one.roots)
         add_words(transaction, changes)
 
     def _write_vectors(self, vectors: Sequence[tuple[int, Vector]]) -> None:
         self._transaction.row.dense += len(vectors)
-        self._transaction.insert(
+        self._transaction.insert_later(
             pattern_vectors,
             [{"number": number, "dimension": len(vector), "embedding": vector} for number, vector in vectors],
         )
 
     def _write_history(self, numbered: Sequence[tuple[int, _Addition]]) -> None:
-        insert = self._transaction.insert
+        insert = self._transaction.insert_later
         insert(
             pattern_observations,
             [
@@ -136,9 +143,10 @@ class PatternWriter:
         """Delete patterns with all that hangs on them."""
         transaction = self._transaction
         # Also one without any word counts among all those that the weight of words depends on.
-        transaction.row.words_epoch += bool(numbers)
+        if numbers:
+            transaction.row.words_epoch = transaction.revise()
         for some in batched(numbers, _AT_ONCE):
-            changes: Changes = {}
+            changes: Changes = []
             for row in transaction.execute(statements.ROOTS, of_numbers=list(some)):
                 note(changes, row.number, _roots_of(row))
             transaction.row.dense -= transaction.write(statements.DELETE_VECTORS, of_numbers=list(some))
@@ -157,7 +165,10 @@ class PatternWriter:
         """Decay every success score, delete what fell low, return how many."""
         self._transaction.check_writable()
         self.flush()
-        self._transaction.execute_long(statements.AGE, now=now, factor=policy.factor_per_week)
+        revision = self._transaction.revise()
+        self._transaction.execute_long(
+            statements.AGE, now=now, factor=policy.factor_per_week, of_revision=revision
+        )
         low = self._transaction.execute_long(statements.LOW, prune_below=policy.prune_below).scalars().all()
         self._remove(low)
         return len(low)
@@ -171,6 +182,7 @@ class PatternWriter:
         version = rows.version_values(superseded)
         texts, roots = _texts(pattern)
         self._exchange_words(number, roots)
+        values["revision"] = transaction.revise()
         transaction.write(statements.UPDATE_PATTERN, of_number=number, **_renamed(values))
         transaction.write(statements.UPDATE_TEXTS, of_number=number, **_renamed(texts))
         self._tag(number, pattern.skills)
@@ -185,15 +197,15 @@ class PatternWriter:
     def _exchange_words(self, number: int, roots: Mapping[int, Codes]) -> None:
         (row,) = self._transaction.execute(statements.ROOTS, of_numbers=[number])
         old = _roots_of(row)
-        gone: Changes = {}
-        new: Changes = {}
+        gone: Changes = []
+        new: Changes = []
         note(gone, number, {field: np.setdiff1d(old[field], roots[field]) for field in roots})
         note(new, number, {field: np.setdiff1d(roots[field], old[field]) for field in roots})
         take_words(self._transaction, gone)
         add_words(self._transaction, new)
         if new:
             # The pattern is not a new one, so that nobody would see that counts have changed.
-            self._transaction.row.words_epoch += 1
+            self._transaction.row.words_epoch = self._transaction.revise()
 
     def observe(self, key: str, observation: Observation) -> None:
         """Append a quality observation."""
@@ -209,7 +221,12 @@ class PatternWriter:
                 first_kept=place + 1 - limits.OBSERVATIONS_KEPT,
             )
         scores = [*(row.score for row in reversed(latest)), observation.score]
-        transaction.write(statements.SET_QUALITY, of_number=number, new_quality=rows.quality_of(scores))
+        transaction.write(
+            statements.SET_QUALITY,
+            of_number=number,
+            new_quality=rows.quality_of(scores),
+            of_revision=transaction.revise(),
+        )
 
     def set_skills(self, key: str, skills: Sequence[str]) -> None:
         """Put these tags in place of the pattern's."""
@@ -221,7 +238,10 @@ class PatternWriter:
     def classify(self, key: str, classification: str) -> None:
         """Set the pattern's classification."""
         self._number(key)
-        self._transaction.write(statements.CLASSIFY, of_key=key, new_class=classification)
+        revision = self._transaction.revise()
+        self._transaction.write(
+            statements.CLASSIFY, of_key=key, new_class=classification, of_revision=revision
+        )
 
     def count_reuse(self, keys: Sequence[str]) -> None:
         """Add one to the reuse count for each time a key is named; keys that are gone are passed over."""
@@ -229,7 +249,7 @@ class PatternWriter:
         self.flush()
         counted = Counter(keys)
         if counted:
-            self._transaction.write(
+            self._transaction.write_later(
                 statements.COUNT_REUSE, of_keys=list(counted), times=list(counted.values())
             )
 
@@ -246,7 +266,7 @@ class PatternWriter:
         numbers = [row.number for row in found]
         transaction.row.dense -= transaction.write(statements.DELETE_VECTORS, of_numbers=numbers)
         self._write_vectors([(row.number, given[row.key]) for row in found])
-        transaction.write(statements.DENSE, of_numbers=numbers)
+        transaction.write(statements.DENSE, of_numbers=numbers, of_revision=transaction.revise())
 
     def use_embedding_model(self, model: str) -> None:
         """Make `model` the scope's own; vectors of any other go and their patterns wait."""
@@ -257,7 +277,7 @@ class PatternWriter:
             return
         if transaction.row.dense:
             transaction.execute_long(statements.NO_VECTORS)
-            transaction.execute_long(statements.ALL_WAIT)
+            transaction.execute_long(statements.ALL_WAIT, of_revision=transaction.revise())
         transaction.row.embedding_model = rows.text(model, "embedding_model")
         transaction.row.dense = 0
 

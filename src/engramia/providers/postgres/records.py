@@ -61,19 +61,27 @@ def _with_history(transaction: ScopeTransaction, numbers: Sequence[int]) -> Iter
         yield PatternRecord(found[number], tuple(versions[number]), tuple(observations[number]))
 
 
+def _snapshot_of(transaction: ScopeTransaction, database: Database) -> str:
+    """Return the statement that takes over the transaction's snapshot; nothing if it is another server's."""
+    if transaction.connection.engine is not database.engine:
+        return ""
+    snapshot = transaction.connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+    return f"SET TRANSACTION SNAPSHOT '{snapshot}'; "
+
+
 class RecordsApart(Iterator[PatternRecord]):
     """The records of a snapshot, read over a connection of its own that lives as long as the iterator.
 
-    A reading block is left before its records are: they need a transaction that goes on.
+    A reading block is left before its records are: they need a transaction that goes on. A block on a replica
+    is followed by a snapshot of the primary, which is never older: one that is held for minutes on a replica
+    would hold up what it follows, or be ended by it.
     """
 
     def __init__(self, database: Database, transaction: ScopeTransaction, filter: Filter) -> None:
         self._closing = ExitStack()
         weakref.finalize(self, self._closing.close)
-        snapshot = transaction.connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
         begin = (
-            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
-            f"SET TRANSACTION SNAPSHOT '{snapshot}'; "
+            f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_snapshot_of(transaction, database)}"
             f"SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'; "
             f"{scope_settings(transaction.scope)}"
         )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, select
+from sqlalchemy import BigInteger, ColumnElement, Row, and_, bindparam, cast, extract, func, select
 
 from engramia.core import limits
 from engramia.core.model import Classification, Observation, Pattern, Source, Version
@@ -23,12 +23,9 @@ TEXTS_JOIN = and_(
     pattern_texts.c.number == patterns.c.number,
 )
 
-_WHOLE = (
+_FACTS = (
     patterns.c.number,
     patterns.c.key,
-    pattern_texts.c.task,
-    pattern_texts.c.code,
-    pattern_texts.c.output,
     patterns.c.success_score,
     patterns.c.created_at,
     patterns.c.decayed_at,
@@ -42,35 +39,37 @@ _WHOLE = (
 )
 
 
+MICROS = cast(extract("epoch", patterns.c.created_at) * 1_000_000, BigInteger)
+"""When a pattern was created, in microseconds since 1970."""
+
 NUMBERS = bindparam("of_numbers", type_=BigintArray)
-"""Numbers of patterns. Where tables are joined, each is held to these: no plan then compares all of one with
-all of another, even if the planner does not know yet that much was imported.
+"""Numbers of patterns. Tables are asked for them one by one, in one message: what a planner that knows little
+of a scope makes of a join may compare all of one table with all of another.
 """
 
-_BY_NUMBER = (
-    select(*_WHOLE)
-    .join_from(patterns, pattern_texts, TEXTS_JOIN)
-    .where(
-        ours(patterns), patterns.c.number == func.any(NUMBERS), pattern_texts.c.number == func.any(NUMBERS)
-    )
-)
+_FACTS_OF = select(*_FACTS).where(ours(patterns), patterns.c.number == func.any(NUMBERS))
+_TEXTS_OF = select(
+    pattern_texts.c.number, pattern_texts.c.task, pattern_texts.c.code, pattern_texts.c.output
+).where(ours(pattern_texts), pattern_texts.c.number == func.any(NUMBERS))
 
 
 def by_number(transaction: ScopeTransaction, numbers: Sequence[int]) -> dict[int, Pattern]:
     """Return whole patterns by their numbers."""
     if not numbers:
         return {}
-    found = transaction.execute(_BY_NUMBER, of_numbers=Bigints(np.array(numbers, np.int64)))
-    return {row.number: pattern_of(row, transaction.row.embedding_model) for row in found}
+    asked = Bigints(np.array(numbers, np.int64))
+    found, texts = transaction.fetch_each(_FACTS_OF, _TEXTS_OF, of_numbers=asked)
+    said = {text.number: text for text in texts}
+    return {row.number: pattern_of(row, said[row.number], transaction.row.embedding_model) for row in found}
 
 
-def pattern_of(row: Row[Any], model: str | None) -> Pattern:
-    """Return the pattern of a row; `model` is the scope's embedding model."""
+def pattern_of(row: Any, said: Any, model: str | None) -> Pattern:
+    """Return the pattern of a row and the row of its texts; `model` is the scope's embedding model."""
     return Pattern(
         key=row.key,
-        task=row.task,
-        code=row.code,
-        output=row.output,
+        task=said.task,
+        code=said.code,
+        output=said.output,
         success_score=row.success_score,
         created_at=row.created_at.astimezone(UTC),
         decayed_at=row.decayed_at.astimezone(UTC),

@@ -1,61 +1,114 @@
-"""Recall in Postgres: candidates from vectors and postings, exact scores for those that can reach the page.
+"""Recall in Postgres: candidates from vectors and words, exact scores for those that can reach the page.
 
-In a small scope the agreement of words and the cosine are computed for every pattern, and the best are read.
-In a large one the candidates are the nearest by an HNSW index and those that share most words; if they do
-not fill the page, more are asked for, at last all that the bounds of their scores leave in question.
+A scope that fits into memory is held there as a table, and every pattern is compared; the database says
+whether the table is up to date, and gives the page. Of others the candidates are the nearest by an HNSW index
+and those that share most words; if they do not fill the page, more are asked for, at last all that the bounds
+of their scores leave in question.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-
-import numpy as np
+from typing import Protocol
 
 from engramia.core.query import Hit, Search, SearchPage
 from engramia.core.ranking import head_bonus, one_per_group, word_order
-from engramia.core.similarity import differences
+from engramia.core.similarity import differ
 from engramia.core.words import words
 from engramia.errors import EmbeddingModelMismatchError
 from engramia.providers.postgres import rows
-from engramia.providers.postgres.memory import Known
-from engramia.providers.postgres.pools import FIELDS, Floats, Pool, near_pool, shared_words, whole_pool
-from engramia.providers.postgres.scoring import Scored, Scorer
+from engramia.providers.postgres.database_source import DatabaseSource
+from engramia.providers.postgres.memory import ScopeMemory
+from engramia.providers.postgres.pools import Floats, Numbers, Pool
+from engramia.providers.postgres.scored import Scored
+from engramia.providers.postgres.table_source import TableSource
 from engramia.providers.postgres.transaction import ScopeTransaction
 from engramia.providers.postgres.vector_plan import VectorPlan
-from engramia.providers.postgres.words import query_codes
 
 _SPARE = 8  # candidates beyond the page at first: groups take some
-_AT_ONCE = 96
-_NEAREST = 100
+_AT_ONCE = 24
 _WIDER = 4
 
 
-def run_search(transaction: ScopeTransaction, search: Search, known: Known, plan: VectorPlan) -> SearchPage:
-    """Answer a recall as `PatternStore.search` asks."""
+class Source(Protocol):
+    """Where one search finds the patterns of its scope."""
+
+    def pool(self, width: int) -> Pool:
+        """Return patterns to consider, more of them the greater the width."""
+        ...
+
+    def score(self, numbers: Numbers) -> list[Scored]:
+        """Return patterns of a pool with their exact scores, in any order, those that do not match too."""
+        ...
+
+    def lexical_crowd(self) -> float:
+        """Return how far the words of the `CROWD_RANK`-th best of all patterns agree, without filter."""
+        ...
+
+
+def run_searches(
+    transaction: ScopeTransaction, searches: Sequence[Search], memory: ScopeMemory, plan: VectorPlan
+) -> list[SearchPage]:
+    """Answer recalls as `PatternStore.search_many` asks."""
     if not transaction.row.patterns:
-        return SearchPage((), search.offset)
-    return _Recall(transaction, search, known, plan).page()
+        return [SearchPage((), search.offset) for search in searches]
+    vectors = [_usable_vector(transaction, search) for search in searches]
+    fits = memory.fits(transaction, plan.exact_limit)
+    found = _in_memory(transaction, searches, vectors, memory) if fits else None
+    if found is None:
+        found = _in_database(transaction, searches, vectors, memory, plan, fits=fits)
+    return _pages(transaction, searches, found)
+
+
+type _Found = tuple[list[Scored], bool, float, float]
+"""What is shown, whether there is more, the crowd, the lead."""
+
+
+def _in_memory(
+    transaction: ScopeTransaction,
+    searches: Sequence[Search],
+    vectors: Sequence[Floats | None],
+    memory: ScopeMemory,
+) -> list[_Found] | None:
+    with memory.table(transaction) as table:
+        if table is None:
+            return None
+        found = []
+        for search, vector in zip(searches, vectors, strict=True):
+            said = words(search.task)
+            found.append(_Recall(TableSource(table, search, said, vector), search, said, vector).found())
+        return found
+
+
+def _in_database(
+    transaction: ScopeTransaction,
+    searches: Sequence[Search],
+    vectors: Sequence[Floats | None],
+    memory: ScopeMemory,
+    plan: VectorPlan,
+    *,
+    fits: bool,
+) -> list[_Found]:
+    found = []
+    with memory.frequencies(transaction) as known:
+        for search, vector in zip(searches, vectors, strict=True):
+            said = words(search.task)
+            indexed = vector is not None and plan.use_index(transaction, len(vector), fits=fits)
+            source = DatabaseSource(transaction, search, said, vector, known, indexed=indexed)
+            found.append(_Recall(source, search, said, vector).found())
+    return found
 
 
 class _Recall:
     """One search in one scope."""
 
-    def __init__(self, transaction: ScopeTransaction, search: Search, known: Known, plan: VectorPlan) -> None:
-        self._transaction, self._search = transaction, search
-        self._words = words(search.task)
-        self._vector = _usable_vector(transaction, search)
-        codes = np.array(query_codes(self._words), np.int64)
-        small = transaction.row.patterns <= plan.exact_limit
-        # One or the other: in a small scope the postings are not needed.
-        self._exact = known.words.scores(transaction, codes) if small else None
-        self._said = None if small else shared_words(transaction, codes)
-        self._scorer = Scorer(transaction, search, self._vector, self._said, known.frequencies, self._exact)
-        self._indexed = self._vector is not None and plan.use_index(transaction, len(self._vector))
+    def __init__(self, source: Source, search: Search, said: Sequence[str], vector: Floats | None) -> None:
+        self._source, self._search, self._words, self._vector = source, search, said, vector
         self._width = 1
-        self._pool = self._open_pool()
+        self._pool = source.pool(self._width)
         self._scored: list[Scored] = []
 
-    def page(self) -> SearchPage:
-        """Return the page that was asked for."""
+    def found(self) -> _Found:
+        """Return what the page that was asked for shows."""
         search = self._search
         wanted = search.offset + search.limit + 1
         count = max(search.fusion.head, wanted) + _SPARE
@@ -68,15 +121,7 @@ class _Recall:
             count *= _WIDER
         shown = order[search.offset : search.offset + search.limit]
         lead = leaders[0].relevance - sum(one.relevance for one in leaders[1:2]) if leaders else 0.0
-        return SearchPage(self._hits(shown), search.offset, len(order) >= wanted, self._crowd(), lead)
-
-    def _open_pool(self) -> Pool:
-        transaction, search, said = self._transaction, self._search, self._said
-        near_enough = self._width * _NEAREST * _WIDER < transaction.row.dense
-        if self._indexed and self._vector is not None and said is not None and near_enough:
-            return near_pool(transaction, search, self._vector, said, self._width)
-        words = self._exact or ({} if said is None else {field: said.bound(field) for field in FIELDS})
-        return whole_pool(transaction, search, self._vector, words)
+        return shown, len(order) >= wanted, self._crowd(), lead
 
     def _best(self, count: int) -> tuple[list[Scored], bool]:
         """Return at least the best `count` matches, best first, and whether they are all there are."""
@@ -96,15 +141,15 @@ class _Recall:
             matching = [one for one in self._scored if one.matches]
             matching.sort(key=lambda one: (one.score, one.key), reverse=True)
             least = matching[count - 1].score if len(matching) >= count else -1.0
-            due = self._pool.take(least, max(_AT_ONCE, count, len(self._scored)))
+            due = self._pool.take(least, max(_AT_ONCE, self._pool.at_once, count, len(self._scored)))
             if not due.size:
                 return matching
-            self._scored += self._scorer.score(due)
+            self._scored += self._source.score(due)
 
     def _widen(self) -> None:
         self._width *= _WIDER
         crowd = self._pool.crowd
-        self._pool = self._open_pool()
+        self._pool = self._source.pool(self._width)
         self._pool.crowd = crowd
         self._pool.leave_out({one.number for one in self._scored})
 
@@ -117,7 +162,7 @@ class _Recall:
 
     def _bonus(self, one: Scored) -> float:
         order = word_order(self._words, words(one.task))
-        agrees = not differences(self._search.task, one.task)
+        agrees = not differ(self._search.task, one.task)
         return head_bonus(order, agrees=agrees, dense=one.dense, fusion=self._search.fusion)
 
     def _one_per_group(self, ranked: Sequence[Scored]) -> Iterator[Scored]:
@@ -130,22 +175,36 @@ class _Recall:
         return (ranked[place] for place in groups)
 
     def _crowd(self) -> float:
-        return self._pool.crowd if self._vector is not None else self._scorer.lexical_crowd()
+        return self._pool.crowd if self._vector is not None else self._source.lexical_crowd()
 
-    def _hits(self, shown: Sequence[Scored]) -> tuple[Hit, ...]:
-        found = rows.by_number(self._transaction, [one.number for one in shown])
-        return tuple(
-            Hit(
-                found[one.number],
-                one.similarity,
-                one.lexical,
-                one.relevance,
-                one.quality,
-                one.recency,
-                one.dense,
-            )
-            for one in shown
+
+def _pages(
+    transaction: ScopeTransaction, searches: Sequence[Search], found: Sequence[_Found]
+) -> list[SearchPage]:
+    """Read what all pages show in one go."""
+    numbers = {one.number for shown, *_ in found for one in shown}
+    known = rows.by_number(transaction, list(numbers))
+    return [
+        SearchPage(
+            tuple(
+                Hit(
+                    known[one.number],
+                    one.similarity,
+                    one.lexical,
+                    one.relevance,
+                    one.quality,
+                    one.recency,
+                    one.dense,
+                )
+                for one in shown
+            ),
+            search.offset,
+            more,
+            crowd,
+            lead,
         )
+        for search, (shown, more, crowd, lead) in zip(searches, found, strict=True)
+    ]
 
 
 def _usable_vector(transaction: ScopeTransaction, search: Search) -> Floats | None:

@@ -3,28 +3,39 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, delete, select, text
+from sqlalchemy import Executable, Row, delete, select, text
 
+from engramia.core.audit_chain import Seal
 from engramia.core.model import PatternRecord, Scope
-from engramia.core.ports import Stores
+from engramia.core.ports import JobStore, Stores, Subscription
 from engramia.core.query import Filter
+from engramia.db.audit import AuditLedger
+from engramia.db.listening import Listener
+from engramia.db.replica import Replica
 from engramia.db.schema import check_connection, newest
 from engramia.db.scoped import directory_settings
-from engramia.db.session import Database, Limits, patience
+from engramia.db.session import Database, Limits
+from engramia.db.vector_index import COMPARED, INDEXABLE, IndexMaker, index_name
 from engramia.errors import StorageError
-from engramia.providers.postgres import tables
+from engramia.providers.postgres import rows, tables
 from engramia.providers.postgres.activity_log import PostgresActivityLog
+from engramia.providers.postgres.audit_trail import PostgresAuditTrail
 from engramia.providers.postgres.feedback_store import PostgresFeedbackStore
-from engramia.providers.postgres.job_store import PostgresJobStore
-from engramia.providers.postgres.memory import Known, ScopeMemory
+from engramia.providers.postgres.idempotency_store import PostgresIdempotencyStore
+from engramia.providers.postgres.job_store import JOBS_CHANNEL, PostgresJobStore
+from engramia.providers.postgres.memory import ScopeMemory
 from engramia.providers.postgres.pattern_store import PostgresPatternStore
+from engramia.providers.postgres.reading import ReadingPlace
 from engramia.providers.postgres.records import RecordsApart
 from engramia.providers.postgres.transaction import (
     ScopeTransaction,
+    begin_queueing,
     begin_reading,
     begin_writing,
     ours,
@@ -33,10 +44,10 @@ from engramia.providers.postgres.vector_plan import VectorPlan
 
 _log = logging.getLogger("engramia.storage")
 
-EXACT_LIMIT = 2000
-"""Patterns of a scope up to which every vector is compared."""
-_KNOWN_ROOTS = 8_000_000
+MEMORY = 256 * 2**20
+"""Bytes in which a process keeps the patterns of the scopes that it searched last."""
 _ERASED = (
+    tables.idempotency_keys,
     tables.jobs,
     tables.events,
     tables.feedback_items,
@@ -49,14 +60,21 @@ _ERASED = (
     tables.patterns,
     tables.scopes,
 )
-_INDEX_SECONDS = 120.0
-_MAKE_INDEX = text("SELECT engramia_index_vectors(:dimension)")
 _SERVER_FACTS = text(
     "SELECT current_setting('server_version') AS server, pg_database_size(current_database()) AS bytes, "
     "(SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector"
 )
+_INDEXES = text(
+    "SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid "
+    "WHERE indrelid = 'pattern_vectors'::regclass AND indisvalid"
+)
 _DIRECTORY = f"BEGIN READ ONLY; {directory_settings()}"
 _SCOPES = select(tables.scopes).order_by(tables.scopes.c.tenant_id, tables.scopes.c.project_id)
+_SCOPES_WITH_JOBS = (
+    select(tables.scopes.c.tenant_id, tables.scopes.c.project_id, tables.scopes.c.jobs_due)
+    .where(tables.scopes.c.jobs_due.is_not(None))
+    .order_by(tables.scopes.c.jobs_due, tables.scopes.c.tenant_id, tables.scopes.c.project_id)
+)
 
 
 class PostgresScopedStorage:
@@ -67,34 +85,50 @@ class PostgresScopedStorage:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Stores]:
-        """Open the stores for reading one snapshot; writes in it raise."""
+        """Open the stores for reading one snapshot, of the replica if it is up to date; writes raise."""
         storage, scope = self._storage, self._scope
-        known = storage.memory.take(scope)
-        with self._transaction(begin_reading(scope), writable=False) as transaction:
-            yield self._stores(transaction, known, partial(RecordsApart, storage.database))
-        storage.memory.give_back(scope, known)
-        storage.make_missing_index()
+        with storage.entered(scope), contextlib.ExitStack() as stack:
+            place = ReadingPlace(stack, begin_reading(scope), storage.database, storage.replica)
+            connection, row = place.open()
+            transaction = ScopeTransaction(
+                connection, scope, row, writable=False, elsewhere=place.leave_replica
+            )
+            stack.callback(transaction.close)
+            yield self._stores(transaction, partial(RecordsApart, storage.database))
+        storage.indexes.make(storage.plan.take_missing(), storage.plan.forget)
 
     @contextlib.contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Stores]:
         """Open a transaction as the scope's only writer; all or nothing is kept."""
-        with self._transaction(begin_writing(self._scope, durable=durable), writable=True) as transaction:
-            yield self._stores(transaction, Known(), None)
+        with self._writing(durable=durable) as transaction:
+            yield self._stores(transaction, None)
+            transaction.finish()
+
+    @contextlib.contextmanager
+    def jobs(self) -> Iterator[PostgresJobStore]:
+        """Open a transaction over the jobs alone, which others may write at the same time."""
+        begin = begin_queueing(self._scope, idle=self._storage.database.limits.idle_timeout)
+        with self._transaction(begin) as transaction:
+            yield PostgresJobStore(transaction)
             transaction.finish()
 
     def erase(self) -> None:
         """Delete every row of the scope."""
-        with self._transaction(begin_writing(self._scope, durable=True), writable=True) as transaction:
+        with self._writing(durable=True) as transaction:
             for table in _ERASED:
                 transaction.execute_long(delete(table).where(ours(table)))
 
+    def _writing(self, *, durable: bool) -> AbstractContextManager[ScopeTransaction]:
+        idle = self._storage.database.limits.idle_timeout
+        return self._transaction(begin_writing(self._scope, durable=durable, idle=idle))
+
     @contextlib.contextmanager
-    def _transaction(self, begin: str, *, writable: bool) -> Iterator[ScopeTransaction]:
+    def _transaction(self, begin: str) -> Iterator[ScopeTransaction]:
         with (
             self._storage.entered(self._scope),
             self._storage.database.transaction(begin) as (connection, row),
         ):
-            transaction = ScopeTransaction(connection, self._scope, row, writable=writable)
+            transaction = ScopeTransaction(connection, self._scope, row, writable=True)
             try:
                 yield transaction
             finally:
@@ -103,14 +137,15 @@ class PostgresScopedStorage:
     def _stores(
         self,
         transaction: ScopeTransaction,
-        known: Known,
         apart: Callable[[ScopeTransaction, Filter], Iterator[PatternRecord]] | None,
     ) -> Stores:
         return Stores(
-            patterns=PostgresPatternStore(transaction, known, self._storage.plan, apart),
+            patterns=PostgresPatternStore(transaction, self._storage.memory, self._storage.plan, apart),
             feedback=PostgresFeedbackStore(transaction),
             activity=PostgresActivityLog(transaction),
             jobs=PostgresJobStore(transaction),
+            idempotency=PostgresIdempotencyStore(transaction),
+            audit=PostgresAuditTrail(transaction, self._storage.ledger),
         )
 
 
@@ -120,15 +155,28 @@ class PostgresStorage:
     `database_url` reads `postgresql://user:password@host:port/database`; the user must be a member of the
     role `engramia_app`, as which all is done. Nothing is opened before the first use, and that refuses a
     schema other than this release's with `StorageError`. `limits` are the sizes of the pool and the timeouts;
-    `exact_limit` is up to how many patterns of a scope every vector is compared.
+    `exact_limit` is up to how many patterns of a scope every vector is compared; `memory` is in about how
+    many bytes the patterns of the scopes searched last are kept; `ledger` appends to the audit trail, by
+    default without a secret. `replica_url` is the address of a streaming replica: what only reads goes there
+    as long as it has everything that was committed before.
     """
 
     def __init__(
-        self, database_url: str, *, limits: Limits | None = None, exact_limit: int = EXACT_LIMIT
+        self,
+        database_url: str,
+        *,
+        limits: Limits | None = None,
+        exact_limit: int = COMPARED,
+        memory: int = MEMORY,
+        ledger: AuditLedger | None = None,
+        replica_url: str | None = None,
     ) -> None:
         self.database = Database(database_url, limits or Limits())
+        self.replica = None if replica_url is None else Replica(replica_url, self.database)
+        self.ledger = ledger or AuditLedger(Seal.of(None))
         self.plan = VectorPlan(exact_limit)
-        self.memory = ScopeMemory(_KNOWN_ROOTS)
+        self.memory = ScopeMemory(memory)
+        self.indexes = IndexMaker(database_url)
         self._inside = threading.local()
         self._check_lock = threading.Lock()
         self._checked = False
@@ -149,9 +197,20 @@ class PostgresStorage:
         """Return the scopes that were ever written to and not erased, in order."""
         return [Scope(row.tenant_id, row.project_id) for row in self._directory()]
 
-    def scopes_with_jobs(self) -> Sequence[Scope]:
-        """Return every scope with an unfinished job, in order."""
-        return [Scope(row.tenant_id, row.project_id) for row in self._directory() if row.unfinished_jobs]
+    def scopes_with_jobs(self) -> Mapping[Scope, datetime]:
+        """Return every scope with an unfinished job, the longest waiting first; other scopes are not read."""
+        found = self._directory(_SCOPES_WITH_JOBS)
+        return {Scope(row.tenant_id, row.project_id): rows.utc(row.jobs_due) for row in found}
+
+    def jobs(self, scope: Scope) -> AbstractContextManager[JobStore]:
+        """Open a transaction over the jobs of a scope alone; it waits for no other."""
+        return self.scoped(scope).jobs()
+
+    def announce_jobs(self, tell: Callable[[], None]) -> Subscription:
+        """Call `tell` when a job was handed in, over a connection of its own; `tell` comes soon after."""
+        listener = Listener(self.database, JOBS_CHANNEL, tell)
+        listener.start()
+        return listener
 
     def describe(self) -> dict[str, Any]:
         """Return facts for people: kind, place, versions, each scope's sizes."""
@@ -172,27 +231,15 @@ class PostgresStorage:
                 for row in found
             ],
             "patterns": sum(row.patterns for row in found),
-            "wrong": [],
+            "wrong": self._missing_indexes(found),
         }
 
     def close(self) -> None:
         """Release the connections; using the storage afterwards raises `StorageError`."""
         self._closed = True
+        if self.replica is not None:
+            self.replica.close()
         self.database.dispose()
-
-    def make_missing_index(self) -> None:
-        """Make an index that a search has missed; writers wait meanwhile. Searches can do without."""
-        dimension = self.plan.take_missing()
-        if dimension is None:
-            return
-        try:
-            with (
-                self.database.transaction("BEGIN") as (connection, _),
-                patience(connection, _INDEX_SECONDS),
-            ):
-                connection.execute(_MAKE_INDEX, {"dimension": dimension})
-        except StorageError as error:
-            _log.warning("No index for vectors of dimension %d was made: %s", dimension, error)
 
     @contextlib.contextmanager
     def entered(self, scope: Scope) -> Iterator[None]:
@@ -214,12 +261,24 @@ class PostgresStorage:
             if not self._checked:
                 self.check()
 
-    def _directory(self) -> Sequence[Row[Any]]:
+    def _directory(self, statement: Executable = _SCOPES) -> Sequence[Row[Any]]:
         self._check_open()
         if not self._checked:
             self._check_once()
         with self.database.transaction(_DIRECTORY) as (connection, _):
-            return connection.execute(_SCOPES).all()
+            return connection.execute(statement).all()
+
+    def _missing_indexes(self, found: Sequence[Row[Any]]) -> list[str]:
+        """Return a sentence for each index over vectors that large scopes are searched without."""
+        large = {row.dimension for row in found if row.dense > self.plan.exact_limit}
+        with self.database.transaction("BEGIN READ ONLY") as (connection, _):
+            there = set(connection.execute(_INDEXES).scalars())
+        return [
+            f"There is no index over vectors of dimension {dimension}, and a project is so large that its "
+            "searches need it: run `engramia db index` as the owner of the tables."
+            for dimension in sorted(large)
+            if dimension <= INDEXABLE and index_name(dimension) not in there
+        ]
 
     def _server_facts(self) -> dict[str, Any]:
         with self.database.transaction("BEGIN READ ONLY") as (connection, _):

@@ -70,6 +70,8 @@ scopes = Table(
     Column("next_number", BigInteger, nullable=False),
     # Goes up whenever a pattern's words are taken away; new ones show by `next_number`.
     Column("words_epoch", BigInteger, nullable=False),
+    # Of the last transaction that changed what a search can see; never had by another scope or before.
+    Column("revision", BigInteger, nullable=False),
     Column("patterns", BigInteger, nullable=False),
     Column("dense", BigInteger, nullable=False),
     Column("next_feedback", BigInteger, nullable=False),
@@ -79,7 +81,8 @@ scopes = Table(
     Column("successes", BigInteger, nullable=False),
     Column("recalls", BigInteger, nullable=False),
     Column("reused", BigInteger, nullable=False),
-    Column("unfinished_jobs", BigInteger, nullable=False),
+    # When the first of its jobs may be claimed, or earlier; null while none is unfinished.
+    Column("jobs_due", _TIME),
 )
 
 patterns = Table(
@@ -102,6 +105,8 @@ patterns = Table(
     Column("skills", ARRAY(Text), nullable=False),
     # Whether it has a vector of the scope's model.
     Column("dense", Boolean, nullable=False),
+    # The scope's revision by which what a search sees of it was last changed.
+    Column("revision", BigInteger, nullable=False),
 )
 
 pattern_texts = Table(
@@ -239,4 +244,19 @@ jobs = Table(
     Column("result", Text),
     Column("error_code", Text),
     Column("error_detail", Text),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    tenant_id(),
+    project_id(),
+    # This, the fingerprint and the token are hexadecimal digits; see `core/idempotency.py`.
+    Column("id", NAMES, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    # Both null while the request is under way; the body is a JSON text.
+    Column("status", Integer),
+    Column("body", Text),
 )

@@ -18,14 +18,16 @@ from sqlalchemy import (
     and_,
     bindparam,
     insert,
+    text,
     update,
 )
 
 from engramia.core.model import Scope
+from engramia.db.driver import Params, fetch, fetch_each, insertions, ready, send
 from engramia.db.faults import translated
 from engramia.db.scoped import scope_settings
 from engramia.db.session import patience
-from engramia.errors import StorageError
+from engramia.errors import StorageError, StorageUnavailableError
 from engramia.providers.postgres.tables import scopes
 
 _LONG = 600.0
@@ -49,14 +51,23 @@ class ScopeRow:
     successes: int = 0
     recalls: int = 0
     reused: int = 0
-    unfinished_jobs: int = 0
+    jobs_due: datetime | None = None
+    revision: int = 0
 
-    COUNTERS: ClassVar = frozenset(
-        {"patterns", "dense", "runs", "successes", "recalls", "reused", "unfinished_jobs"}
-    )
+    COUNTERS: ClassVar = frozenset({"patterns", "dense", "runs", "successes", "recalls", "reused"})
 
 
 _COLUMNS = tuple(field.name for field in fields(ScopeRow))
+_REQUIRED = _COLUMNS.index("next_number")
+_NO_ROW = (None, 0, *(None for _ in _COLUMNS))
+_SEEN = ("embedding_model", "dimension", "next_number", "words_epoch", "patterns", "dense")
+"""What does not change unless searches see something else."""
+_NEXT = "nextval('engramia_revisions')"
+_DURABLE = text("SET LOCAL synchronous_commit TO DEFAULT")
+
+
+type Opened = tuple[Connection, Sequence[Any] | None]
+"""A transaction that has begun: its connection, and the row of its scope."""
 
 
 def ours(table: Table) -> ColumnElement[bool]:
@@ -68,18 +79,33 @@ class ScopeTransaction:
     """An open transaction over one scope. Its stores are of no use once the block is left."""
 
     def __init__(
-        self, connection: Connection, scope: Scope, row: Sequence[Any] | None, *, writable: bool
+        self,
+        connection: Connection,
+        scope: Scope,
+        row: Sequence[Any] | None,
+        *,
+        writable: bool,
+        elsewhere: Callable[[StorageError], Opened | None] | None = None,
     ) -> None:
+        """Work on `connection`; `elsewhere` opens the transaction anew if it is lost, None if it cannot."""
         self._connection = connection
+        self._elsewhere = elsewhere
+        self._asked = False
         self._writable = writable
         self._open = True
         self._broken = False
-        self._there = row is not None
+        given: Sequence[Any] = _NO_ROW if row is None else row
+        self.server: object = given[0]
+        """Which run of which server this is: what was remembered of another is not known here."""
+        self._fresh: int = given[1]
+        values = given[2:]
+        self._there = values[_REQUIRED] is not None
         self.scope = scope
-        self._before = ScopeRow() if row is None else ScopeRow(*row)
+        self._before = ScopeRow(*values) if self._there else ScopeRow()
         self.row = replace(self._before)
         self.before_commit: list[Callable[[], None]] = []
         """What the stores still have to write, in order."""
+        self._held_back: list[tuple[str, Params]] = []
 
     def check_open(self) -> None:
         """Raise `StorageError` once the block is left."""
@@ -101,6 +127,49 @@ class ScopeTransaction:
         with patience(self._connection, _LONG):
             return self.execute(statement, **values)
 
+    def fetch(self, statement: Executable, **values: Any) -> list[Any]:
+        """Return the rows of a statement as `execute` does, as named tuples, in a fraction of the time."""
+        due = self._take_due()
+        return self._ask(lambda: fetch(self._connection, statement, self._of | values, after=due))
+
+    def fetch_each(self, *statements: Executable, **values: Any) -> list[list[Any]]:
+        """Return the rows of statements over the same values, as `fetch` does, all in one message."""
+        due = self._take_due()
+        return self._ask(lambda: fetch_each(self._connection, statements, self._of | values, after=due))
+
+    def _take_due(self) -> list[tuple[str, Params]]:
+        """Return what is held back, to be sent with what follows."""
+        self.check_open()
+        due, self._held_back = self._held_back, []
+        return due
+
+    def fetch_after(self, first: Executable, statement: Executable, **values: Any) -> list[Any]:
+        """Do what `fetch` does right after a statement without rows, in one message with it."""
+        self.check_open()
+        self._held_back.append(ready(first, {}))
+        return self.fetch(statement, **values)
+
+    def fetch_each_after(self, first: Executable, *statements: Executable, **values: Any) -> list[list[Any]]:
+        """Do what `fetch_each` does right after a statement without rows, in one message with it."""
+        self.check_open()
+        self._held_back.append(ready(first, {}))
+        return self.fetch_each(*statements, **values)
+
+    def write_later(self, statement: Executable, **values: Any) -> None:
+        """Write before the next statement or the end, in one message with what else is held back."""
+        self.check_writable()
+        self._held_back.append(ready(statement, self._of | values))
+
+    def insert_later(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, given without the scope, when `write_later` would write."""
+        self.check_writable()
+        self._held_back += insertions(table, [self._ids | dict(row) for row in rows])
+
+    def revise(self) -> int:
+        """Note that what a search can see changes; return the revision that changed patterns must bear."""
+        self.row.revision = self._fresh
+        return self._fresh
+
     def write(self, statement: Executable, **values: Any) -> int:
         """Run a statement that writes, as `execute` does; return how many rows it wrote."""
         self.check_writable()
@@ -110,8 +179,7 @@ class ScopeTransaction:
         """Insert rows, given without the scope."""
         self.check_writable()
         if rows:
-            ids = {"tenant_id": self.scope.tenant_id, "project_id": self.scope.project_id}
-            self._run(_insert(table), [ids | dict(row) for row in rows])
+            self._run(_insert(table), [self._ids | dict(row) for row in rows])
 
     def finish(self) -> None:
         """Write what the stores and the row of the scope still hold back."""
@@ -120,6 +188,7 @@ class ScopeTransaction:
         if self._broken:
             raise StorageError("A write of this transaction failed; nothing of it was kept.")
         self._keep_row()
+        self._send()
 
     def close(self) -> None:
         """Let the stores of the block be used no more."""
@@ -138,54 +207,107 @@ class ScopeTransaction:
 
     def over(self, connection: Connection) -> "ScopeTransaction":
         """Return a transaction for reading over another connection that sees what this one does."""
-        row = [getattr(self.row, name) for name in _COLUMNS]
+        row = [self.server, self._fresh, *(getattr(self.row, name) for name in _COLUMNS)]
         return ScopeTransaction(connection, self.scope, row, writable=False)
 
     @property
     def _of(self) -> dict[str, Any]:
         return {"of_tenant": self.scope.tenant_id, "of_project": self.scope.project_id}
 
+    @property
+    def _ids(self) -> dict[str, Any]:
+        return {"tenant_id": self.scope.tenant_id, "project_id": self.scope.project_id}
+
+    def _send(self) -> None:
+        """Write what is held back."""
+        due, self._held_back = self._held_back, []
+        if not due:
+            return
+        self._ask(lambda: send(self._connection, due))
+
     def _run(self, statement: Executable, values: Any) -> CursorResult[Any]:
         self.check_open()
+        self._send()
+        return self._ask(lambda: self._connection.execute(statement, values))
+
+    def _ask[T](self, run: Callable[[], T]) -> T:
+        """Run statements on the connection, and once more elsewhere if it is lost and they only read."""
         try:
             with translated():
-                return self._connection.execute(statement, values)
-        except BaseException:
+                answer = run()
+        except BaseException as error:
+            if isinstance(error, StorageUnavailableError) and self._move(error):
+                return self._ask(run)
             self._broken = True
             raise
+        self._asked = True
+        return answer
+
+    def _move(self, error: StorageError) -> bool:
+        """Go on elsewhere if what was read so far is the same there; return whether that is so."""
+        elsewhere, self._elsewhere = self._elsewhere, None
+        opened = None if elsewhere is None else elsewhere(error)
+        if opened is None:
+            return False
+        there = ScopeTransaction(opened[0], self.scope, opened[1], writable=False)
+        known = ("revision", "embedding_model") if self._asked else ("embedding_model",)
+        if any(getattr(there.row, name) != getattr(self.row, name) for name in known):
+            return False
+        self._connection, self.server, self.row = opened[0], there.server, there.row
+        return True
 
     def _keep_row(self) -> None:
+        if any(getattr(self.row, name) != getattr(self._before, name) for name in _SEEN):
+            self.revise()
         changed = [name for name in _COLUMNS if getattr(self.row, name) != getattr(self._before, name)]
         if not changed:
             return
+        if "revision" in changed:
+            # Whoever has seen a revision must never see it again with something else in it, after a crash.
+            self.write_later(_DURABLE)
         if not self._there:
-            self.insert(scopes, [{name: getattr(self.row, name) for name in _COLUMNS}])
+            self.insert_later(scopes, [{name: getattr(self.row, name) for name in _COLUMNS}])
             return
         values = {f"new_{name}": getattr(self.row, name) for name in changed}
         for name in ScopeRow.COUNTERS.intersection(changed):
             values[f"new_{name}"] -= getattr(self._before, name)
-        self.write(_row_update(tuple(changed)), **values)
+        self.write_later(_row_update(tuple(changed)), **values)
 
 
 def begin_reading(scope: Scope) -> str:
     """Return the statements that open a transaction for reading one scope; the last returns its row."""
     return "; ".join(
-        ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", scope_settings(scope), _select_row(scope))
+        ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", scope_settings(scope), _select_row(scope, "0"))
     )
 
 
-def begin_writing(scope: Scope, *, durable: bool) -> str:
-    """Return the statements that open a transaction as the scope's only writer; the last returns its row."""
+def begin_writing(scope: Scope, *, durable: bool, idle: float) -> str:
+    """Return the statements that open a transaction as the scope's only writer; the last returns its row.
+
+    A process that says nothing for `idle` seconds loses it, so that one that was stopped holds up nobody.
+    """
     lock = f"SELECT pg_advisory_xact_lock({_lock_number(scope)})"
-    relaxed = () if durable else ("SET LOCAL synchronous_commit = off",)
-    return "; ".join(("BEGIN", *relaxed, scope_settings(scope), lock, _select_row(scope)))
+    begin = _begin(durable=durable, idle=idle)
+    return "; ".join((*begin, scope_settings(scope), lock, _select_row(scope, _NEXT)))
 
 
-def _select_row(scope: Scope) -> str:
+def begin_queueing(scope: Scope, *, idle: float) -> str:
+    """Do what `begin_writing` does, without a wait for the scope's writers: for its jobs alone."""
+    return "; ".join((*_begin(durable=True, idle=idle), scope_settings(scope), _select_row(scope, "0")))
+
+
+def _begin(*, durable: bool, idle: float) -> tuple[str, ...]:
+    limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(idle * 1000)}"
+    return ("BEGIN", limit) if durable else ("BEGIN", limit, "SET LOCAL synchronous_commit = off")
+
+
+def _select_row(scope: Scope, fresh: str) -> str:
+    """Return the statement for which server this is, `fresh`, and the scope's row or nulls."""
     # As literals: a `Scope` holds nothing but letters, digits, `_`, `.` and `-`.
     return (
-        f"SELECT {', '.join(_COLUMNS)} FROM scopes "  # noqa: S608 - see above
-        f"WHERE tenant_id = '{scope.tenant_id}' AND project_id = '{scope.project_id}'"
+        f"SELECT pg_postmaster_start_time(), {fresh}, {', '.join(_COLUMNS)} "  # noqa: S608 - see above
+        f"FROM (SELECT) AS one LEFT JOIN scopes ON tenant_id = '{scope.tenant_id}' "
+        f"AND project_id = '{scope.project_id}'"
     )
 
 

@@ -1,16 +1,16 @@
 """Keeping `word_postings` true to the patterns of a scope."""
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, groupby
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
     LargeBinary,
-    Row,
     SmallInteger,
     and_,
     bindparam,
@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 from engramia.db.bigints import Bigints
 from engramia.providers.postgres.tables import BigintArray, word_postings
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
-from engramia.providers.postgres.words import BLOCK, Changes, pack_members, unpack_members
+from engramia.providers.postgres.words import BLOCK, MEMBER_BYTES, Changes, pack_members, unpack_members
 
 _given = (
     func.unnest(
@@ -74,58 +74,81 @@ def _is_given() -> ColumnElement[bool]:
 _SET = update(word_postings).where(_is_given()).values(members=_members)
 _DROP = delete(word_postings).where(_is_given())
 
-type _Posting = tuple[int, int, int, bytes]
+type _Numbers = NDArray[np.int64]
+type _Row = tuple[int, int, int, _Numbers]
+"""Field, root, block, and the numbers of the patterns."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Postings:
+    """Rows of postings; what they are found by, and their pattern numbers, one row's after another's."""
+
+    field: _Numbers
+    root: _Numbers
+    block: _Numbers
+    sizes: _Numbers
+    numbers: _Numbers
+
+    def keys(self) -> dict[str, Bigints]:
+        """Return as parameters what the rows are found by, and where their members stand in `values`."""
+        sizes = self.sizes * MEMBER_BYTES
+        columns = {
+            "fields": self.field,
+            "roots": self.root,
+            "blocks": self.block,
+            "starts": 1 + np.cumsum(sizes) - sizes,
+            "sizes": sizes,
+        }
+        return {name: Bigints(np.asarray(values, np.int64)) for name, values in columns.items()}
+
+    def values(self) -> dict[str, Bigints | bytes]:
+        """Return the rows as parameters."""
+        return {**self.keys(), "members": pack_members(self.numbers)}
 
 
 def add_words(transaction: ScopeTransaction, changes: Changes) -> None:
     """Count patterns in that have these roots and had them not."""
     if changes:
-        transaction.write(_ADD, **_columns(_postings(changes)))
+        transaction.write_later(_ADD, **_postings(changes).values())
 
 
 def take_words(transaction: ScopeTransaction, changes: Changes) -> None:
     """Count patterns out that had these roots; whoever remembers counts of this scope has to forget them."""
     if not changes:
         return
-    transaction.row.words_epoch += 1
-    wanted = _keys(_columns(_postings(changes)))
-    left = [_without(row, changes[row.field, row.root]) for row in transaction.execute(_AFFECTED, **wanted)]
-    kept, emptied = ([one for one in left if bool(one[3]) is some] for some in (True, False))
+    transaction.row.words_epoch = transaction.revise()
+    gone = np.array(sorted({number for _, number, _ in changes}), np.int64)
+    wanted = _postings(changes)
+    left = [_without(row, gone) for row in transaction.fetch(_AFFECTED, **wanted.keys())]
+    kept, emptied = ([one for one in left if bool(one[3].size) is some] for some in (True, False))
     if kept:
-        transaction.write(_SET, **_columns(kept))
+        transaction.write(_SET, **_joined(kept).values())
     if emptied:
-        transaction.write(_DROP, **_keys(_columns(emptied)))
+        transaction.write(_DROP, **_joined(emptied).keys())
 
 
-def _without(row: Row[Any], gone: Iterable[int]) -> _Posting:
-    field, root, block, members = tuple(row)
+def _without(row: Any, gone: _Numbers) -> _Row:
+    field, root, block, members = row
     numbers = unpack_members(block, members)
-    return field, root, block, pack_members(numbers[~np.isin(numbers, list(gone))].tolist())
+    return field, root, block, numbers[~np.isin(numbers, gone)]
 
 
-def _postings(changes: Changes) -> list[_Posting]:
-    return [
-        (field, root, block, pack_members(some))
-        for (field, root), numbers in changes.items()
-        for block, some in groupby(sorted(numbers), lambda number: number // BLOCK)
-    ]
+def _joined(found: Sequence[_Row]) -> _Postings:
+    fields, roots, blocks, numbers = zip(*found, strict=True)
+    sizes = [len(some) for some in numbers]
+    field, root, block, size = (np.array(values, np.int64) for values in (fields, roots, blocks, sizes))
+    return _Postings(field, root, block, size, np.concatenate(numbers))
 
 
-def _columns(postings: Sequence[_Posting]) -> dict[str, Bigints | bytes]:
-    """Return postings as parameters: columns of integers, and the members end to end."""
-    sizes = [len(posting[3]) for posting in postings]
-    starts = [1 + end - size for end, size in zip(accumulate(sizes), sizes, strict=True)]
-    columns = {
-        "fields": [posting[0] for posting in postings],
-        "roots": [posting[1] for posting in postings],
-        "blocks": [posting[2] for posting in postings],
-        "starts": starts,
-        "sizes": sizes,
-    }
-    return {name: Bigints(np.array(values, np.int64)) for name, values in columns.items()} | {
-        "members": b"".join(posting[3] for posting in postings)
-    }
-
-
-def _keys(columns: dict[str, Bigints | bytes]) -> dict[str, Bigints | bytes]:
-    return {name: value for name, value in columns.items() if name != "members"}
+def _postings(changes: Changes) -> _Postings:
+    lengths = [len(codes) for _, _, codes in changes]
+    fields = np.repeat([field for field, _, _ in changes], lengths)
+    numbers = np.repeat(np.array([number for _, number, _ in changes], np.int64), lengths)
+    roots = np.concatenate([codes for _, _, codes in changes])
+    order = np.lexsort((numbers, roots, fields))
+    fields, roots, numbers = fields[order], roots[order], numbers[order]
+    blocks = numbers // BLOCK
+    new = (fields[1:] != fields[:-1]) | (roots[1:] != roots[:-1]) | (blocks[1:] != blocks[:-1])
+    firsts = np.flatnonzero(np.concatenate(([True], new)))
+    sizes = np.diff(firsts, append=len(numbers))
+    return _Postings(fields[firsts], roots[firsts], blocks[firsts], sizes, numbers)

@@ -21,6 +21,8 @@ BLOCK = 4096
 """Patterns by block of postings."""
 MEMBER_BYTES = 2
 """What a pattern takes in one."""
+ROOT_BYTES = 8
+"""What a root takes among those of a pattern."""
 
 type Codes = NDArray[np.int64]
 type Floats = NDArray[np.float64]
@@ -61,9 +63,9 @@ def unpack(packed: bytes) -> Codes:
     return np.frombuffer(packed, "<i8")
 
 
-def pack_members(numbers: Iterable[int]) -> bytes:
+def pack_members(numbers: NDArray[np.int64]) -> bytes:
     """Return pattern numbers of one block as the bytes that its row keeps."""
-    return np.array([number % BLOCK for number in numbers], "<u2").tobytes()
+    return (numbers % BLOCK).astype("<u2").tobytes()
 
 
 def unpack_members(block: int, members: bytes) -> NDArray[np.int64]:
@@ -76,19 +78,23 @@ def scale(patterns: int) -> float:
     return 1.0 + _STEPS_PER_OCTAVE * log2(patterns + 1)
 
 
+def kind_weights(codes: Codes) -> Codes:
+    """Return what each root weighs for what it is, whatever its frequency."""
+    kinds: Codes = _KIND_WEIGHTS[codes & _KIND_BITS]
+    return kinds
+
+
 def weights(codes: Codes, counts: NDArray[np.int64], patterns: int) -> Floats:
     """Return what each root weighs, in a scope of `patterns` of which `counts` have it."""
     steps = np.searchsorted(_LEAST_COUNTS, counts, side="right") - 1
     steps = np.where(counts > 0, steps, _UNSEEN_STEP)
-    return np.asarray(_KIND_WEIGHTS[codes & _KIND_BITS] * (scale(patterns) - steps) ** 2, np.float64)
+    return np.asarray(kind_weights(codes) * (scale(patterns) - steps) ** 2, np.float64)
 
 
-type Changes = dict[tuple[int, int], list[int]]
-"""Pattern numbers by field and root."""
+type Changes = list[tuple[int, int, Codes]]
+"""Field, number of a pattern, and distinct roots of its words there, one or more."""
 
 
 def note(changes: Changes, number: int, by_field: Mapping[int, Codes]) -> None:
     """Add to `changes` that a pattern has these roots."""
-    for field, codes in by_field.items():
-        for code in codes.tolist():
-            changes.setdefault((field, code), []).append(number)
+    changes += [(field, number, codes) for field, codes in by_field.items() if codes.size]

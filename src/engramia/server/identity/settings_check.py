@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from engramia.server.identity.local import LOCAL_ENVIRONMENTS, is_local
+from engramia.server.identity.oidc_address import issuer_problem
 from engramia.settings import Settings
 
 SHORT_KEY_CHARS = 8
@@ -28,6 +29,8 @@ class AuthChoice:
     allow_no_auth: bool = False
     environment: str | None = None
     has_database: bool = False
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -38,6 +41,8 @@ class AuthChoice:
             allow_no_auth=settings.allow_no_auth,
             environment=settings.environment,
             has_database=settings.database_url is not None,
+            oidc_issuer=settings.oidc_issuer,
+            oidc_audience=settings.oidc_audience,
         )
 
     @property
@@ -68,6 +73,17 @@ def _fatal(choice: AuthChoice) -> Iterator[SettingsProblem]:
         )
     if choice.mode == "db" and not choice.has_database:
         yield SettingsProblem("ENGRAMIA_AUTH_MODE=db needs ENGRAMIA_DATABASE_URL.", fatal=True)
+    if choice.mode == "oidc":
+        yield from _provider(choice)
+
+
+def _provider(choice: AuthChoice) -> Iterator[SettingsProblem]:
+    if not choice.oidc_issuer or not choice.oidc_audience:
+        yield SettingsProblem(
+            "ENGRAMIA_AUTH_MODE=oidc needs ENGRAMIA_OIDC_ISSUER and ENGRAMIA_OIDC_AUDIENCE.", fatal=True
+        )
+    if choice.oidc_issuer and (problem := issuer_problem(choice.oidc_issuer)):
+        yield SettingsProblem(problem, fatal=True)
 
 
 def _doubtful(choice: AuthChoice) -> Iterator[SettingsProblem]:

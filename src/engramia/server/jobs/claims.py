@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from engramia.core import limits
 from engramia.core.jobs import Job, JobError, JobStatus
 from engramia.core.model import Scope
-from engramia.core.ports import ScopedStorage, Storage, Stores
-from engramia.errors import StorageError
+from engramia.core.ports import JobStore, Storage
+from engramia.errors import StorageError, StorageUnavailableError
 from engramia.server.jobs.claim import Claim
 from engramia.server.jobs.equipment import Equipment
 from engramia.server.jobs.handlers import JobHandler
@@ -18,6 +18,7 @@ _EXPIRES = timedelta(hours=limits.JOB_EXPIRES_HOURS)
 _KEPT = timedelta(days=limits.JOBS_KEPT_DAYS)
 _PRUNE_EVERY = timedelta(minutes=1)
 _REST = timedelta(seconds=30)
+"""How long a scope whose storage is broken is left alone; one that is only away, until the next look."""
 
 
 class Claims:
@@ -31,58 +32,64 @@ class Claims:
         self.next_due: datetime | None = None
         """When the first of the jobs that were met and not due will be; set to None to begin anew."""
 
-    def take(self, scope: Scope) -> Claim | None:
-        """Return a claimed job of the scope, or None; one whose storage fails is left alone for a while."""
+    def take(self, scope: Scope, due: datetime | None) -> Claim | None:
+        """Return a claimed job of the scope, or None; one whose storage fails is left alone for a while.
+
+        `due` is when the first may be claimed, if that is known.
+        """
         now = self._equipment.clock.now()
         if now < self._resting.get(scope, now):
             return None
         try:
-            return self._take(scope, self._storage.scoped(scope), now)
+            self._resting.pop(scope, None)
+            return self._first_runnable(scope, now) if self._is_due(scope, due, now) else None
         except StorageError as error:
-            self._resting[scope] = now + _REST
+            passes = isinstance(error, StorageUnavailableError)
+            self._resting[scope] = now + (self._equipment.pace.poll_time if passes else _REST)
             _log.warning("No job of %s/%s can be run: %s", scope.tenant_id, scope.project_id, error)
             return None
 
-    def _take(self, scope: Scope, storage: ScopedStorage, now: datetime) -> Claim | None:
-        self._resting.pop(scope, None)
-        with storage.reading() as stores:
-            due = stores.jobs.next_due()
-        if due is not None and due > now:
-            self.next_due = min(due, self.next_due or due)
-            return None
-        return self._first_runnable(scope, storage, now)
+    def _is_due(self, scope: Scope, due: datetime | None, now: datetime) -> bool:
+        """Return whether a claim is worth it; if not yet, remember when it will be."""
+        if due is None:
+            with self._storage.scoped(scope).reading() as stores:
+                due = stores.jobs.next_due()
+        if due is None or due <= now:
+            return True
+        self.next_due = min(due, self.next_due or due)
+        return False
 
-    def _first_runnable(self, scope: Scope, storage: ScopedStorage, now: datetime) -> Claim | None:
+    def _first_runnable(self, scope: Scope, now: datetime) -> Claim | None:
         """Return the first due job that can be run; end those before it that cannot."""
         while True:
-            with storage.writing(durable=False) as stores:
-                expired = stores.jobs.expire(now - _EXPIRES, now)
-                self._prune(scope, stores, now)
-                job = self._claim(stores, now)
+            with self._storage.jobs(scope) as jobs:
+                expired = jobs.expire(now - _EXPIRES, now)
+                self._prune(scope, jobs, now)
+                job = self._claim(jobs, now)
                 handler = None if job is None else self._handler(job)
                 if job is not None and isinstance(handler, JobError):
-                    stores.jobs.fail(job.id, job.fence, handler, now)
+                    jobs.fail(job.id, job.fence, handler, now)
             for late in expired:
                 self._ended(late, JobStatus.EXPIRED, "no worker took it up in time")
             if job is None or handler is None:
                 return None
             if isinstance(handler, JobHandler):
-                return Claim(scope, storage, job, handler)
+                return Claim(scope, self._storage, job, handler)
             self._ended(job, JobStatus.FAILED, handler.detail)
 
     def _ended(self, job: Job, status: JobStatus, why: str) -> None:
         _log.warning("Job %s (%s) was not run: %s", job.id, job.operation, why)
         self._equipment.on_finished(job.operation, status)
 
-    def _prune(self, scope: Scope, stores: Stores, now: datetime) -> None:
+    def _prune(self, scope: Scope, jobs: JobStore, now: datetime) -> None:
         """Delete old finished jobs, now and then."""
         if now >= self._pruned.get(scope, now):
             self._pruned[scope] = now + _PRUNE_EVERY
-            stores.jobs.prune(now - _KEPT, limits.JOBS_KEPT)
+            jobs.prune(now - _KEPT, limits.JOBS_KEPT)
 
-    def _claim(self, stores: Stores, now: datetime) -> Job | None:
+    def _claim(self, jobs: JobStore, now: datetime) -> Job | None:
         lease_until = now + self._equipment.pace.lease_time
-        return stores.jobs.claim(worker=self._equipment.name, now=now, lease_until=lease_until)
+        return jobs.claim(worker=self._equipment.name, now=now, lease_until=lease_until)
 
     def _handler(self, job: Job) -> JobHandler | JobError:
         """Return how to run the claimed job, or why it must not be run."""

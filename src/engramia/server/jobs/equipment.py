@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from engramia.core import limits
-from engramia.core.jobs import JobError, JobStatus
+from engramia.core.jobs import Job, JobError, JobStatus
+from engramia.core.model import Scope
 from engramia.core.ports import Clock
 from engramia.errors import EngramiaError
 from engramia.server.jobs.handlers import JobHandler, MemoryFor
 from engramia.server.jobs.retrying import Backoff
+from engramia.server.kit.one_transaction import OneTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,24 @@ class Pace:
     backoff: Backoff = field(default_factory=Backoff)
 
     @property
+    def poll_time(self) -> timedelta:
+        return timedelta(seconds=self.poll_interval)
+
+    @property
     def lease_time(self) -> timedelta:
         return timedelta(seconds=self.lease)
+
+
+def unlimited(_scope: Scope, _author: str | None) -> None:
+    """Let anybody store any number of patterns."""
+
+
+type Account = Callable[[Scope, Job, OneTransaction], Callable[[Mapping[str, Any]], None]]
+"""Is told of a run and its transaction before its operation begins, and returns what is told its result."""
+
+
+def _uncounted(_scope: Scope, _job: Job, _unit: OneTransaction) -> Callable[[Mapping[str, Any]], None]:
+    return lambda _result: None
 
 
 def _unheard(_operation: str, _status: JobStatus) -> None:
@@ -47,5 +66,9 @@ class Equipment:
     name: str
     """Which worker this is, for people: it stands in its jobs."""
     pace: Pace = field(default_factory=Pace)
+    limit_of: Callable[[Scope, str | None], int | None] = unlimited
+    """Returns how many patterns a scope may come to hold by the jobs of an author; None for any number."""
+    account: Account = _uncounted
+    """Makes the audit trail's entry of a run that must be accounted for a part of its transaction."""
     on_finished: Callable[[str, JobStatus], None] = _unheard
     """Called with the operation and its end, when a job has finished in this worker's hands."""

@@ -8,6 +8,7 @@ from typing import Any
 from engramia.core.jobs import Job
 from engramia.core.model import Scope
 from engramia.core.ports import Clock, Storage
+from engramia.server.kit.one_transaction import OneTransaction
 
 
 def _unheard(_operation: str) -> None:
@@ -34,14 +35,29 @@ class JobQueue:
         self._on_submitted = on_submitted
 
     def submit(
-        self, scope: Scope, operation: str, request: Mapping[str, Any], *, author: str | None = None
+        self,
+        scope: Scope,
+        operation: str,
+        request: Mapping[str, Any],
+        *,
+        author: str | None = None,
+        unit: OneTransaction | None = None,
     ) -> Job:
-        """Return the job once it is on the disk: from then on it will be run. `request` is redacted."""
+        """Return the job once it is on the disk: from then on it will be run. `request` is redacted.
+
+        With `unit` it is stored in there, and run once that is kept.
+        """
         now = self._clock.now()
         job = Job(self._new_id(now), operation, request, created_at=now, run_at=now, author=author)
-        with self._storage.scoped(scope).writing() as stores:
+        with (unit or self._storage.scoped(scope)).writing() as stores:
             stores.jobs.add(job)
+        if unit is None:
+            self._tell(operation)
+        else:
+            unit.after_commit(lambda: self._tell(operation))
+        return job
+
+    def _tell(self, operation: str) -> None:
         if self._wake is not None:
             self._wake.set()
         self._on_submitted(operation)
-        return job

@@ -11,6 +11,7 @@ from engramia.server.jobs.equipment import Equipment
 from engramia.server.jobs.keeper import Keeper
 from engramia.server.jobs.retrying import passes
 from engramia.server.jobs.run_storage import RunStorage, SupersededError
+from engramia.server.kit.services import limited
 
 _log = logging.getLogger("engramia.jobs")
 
@@ -55,9 +56,12 @@ class Run:
 
     def _attempt(self) -> None:
         try:
+            limit = self._equipment.limit_of(self._claim.scope, self._claim.job.author)
             with self._storage.transaction():
-                memory = self._equipment.memory_for(self._claim.scope, self._storage)
+                told = self._equipment.account(self._claim.scope, self._claim.job, self._storage)
+                memory = limited(self._equipment.memory_for(self._claim.scope, self._storage), limit)
                 result = self._claim.handler.run(memory, self._claim.job.request)
+                told(result)
                 self._storage.finish(result, self._equipment.clock.now())
         except SupersededError:
             _log.info("%s: dropped, for it was given back, taken over, or has ended", self._claim)

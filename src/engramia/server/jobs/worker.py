@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from datetime import datetime
 
 from engramia.core.model import Scope
-from engramia.core.ports import Storage
+from engramia.core.ports import Storage, Subscription
+from engramia.errors import StorageError
 from engramia.server.jobs.claim import Claim
 from engramia.server.jobs.claims import Claims
 from engramia.server.jobs.equipment import Equipment
@@ -20,8 +22,8 @@ _GIVING_BACK = 5.0
 class Worker:
     """Runs jobs in threads of this process, a job of each scope in turn; other workers may share its storage.
 
-    `wake` is set by whoever hands in a job in this process; those of other processes are noticed within the
-    poll interval.
+    `wake` is set by whoever hands in a job in this process; of those of other processes the storage tells, if
+    it can, and if not, they are noticed within the poll interval.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class Worker:
         self._told = 0.0
         self._lock = threading.Lock()
         self._runs: set[Run] = set()
+        self._announcements: Subscription | None = None
         self._dispatcher = threading.Thread(target=self._dispatch, name="job dispatcher", daemon=True)
 
     def start(self) -> None:
         """Begin to take up jobs."""
+        self._announcements = self._storage.announce_jobs(self.wake.set)
         self._dispatcher.start()
 
     def drain(self) -> None:
@@ -55,6 +59,8 @@ class Worker:
         """Drain, wait for what runs until `timeout` seconds after that, give the rest back to the queue."""
         self.drain()
         ends = self._told + timeout
+        if self._announcements is not None:
+            self._announcements.close()
         if self._dispatcher.ident is not None:
             self._dispatcher.join(timeout)
         late = [run for run in self._running() if not run.join(ends - time.monotonic())]
@@ -71,6 +77,9 @@ class Worker:
             self._claims.next_due = None
             try:
                 found = self._round()
+            except StorageError as error:
+                _log.warning("No jobs can be looked for: %s", error)
+                found = False
             except Exception:  # noqa: BLE001 - a worker that stops looking for jobs would be noticed by nobody
                 _log.exception("Looking for jobs failed")
                 found = False
@@ -80,18 +89,18 @@ class Worker:
     def _round(self) -> bool:
         """Take up at most one job of each scope, as soon as there is room; return whether any was due."""
         found = False
-        for scope in self._storage.scopes_with_jobs():
-            if claim := self._take(scope):
+        for scope, due in self._storage.scopes_with_jobs().items():
+            if claim := self._take(scope, due):
                 found = True
                 self._begin(claim)
         return found
 
-    def _take(self, scope: Scope) -> Claim | None:
+    def _take(self, scope: Scope, due: datetime | None) -> Claim | None:
         """Return a claim and occupy a slot, or neither."""
         self._slots.acquire()
         claim = None
         try:
-            claim = None if self._stopping.is_set() else self._claims.take(scope)
+            claim = None if self._stopping.is_set() else self._claims.take(scope, due)
             if claim and self._stopping.is_set():
                 claim.release()
                 claim = None

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from starlette.datastructures import Headers
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engramia.core.model import Scope as MemoryScope
 from engramia.errors import AuthenticationError, AuthorizationError, EngramiaError, ValidationError
 from engramia.server.kit.audit_log import AuditLog
+from engramia.server.kit.auditing import KnownRefusalError
 from engramia.server.kit.bearer import bearer_token
 from engramia.server.kit.caller import Caller
 from engramia.server.kit.errors import log_failure, problem_of, send_problem
@@ -78,10 +80,12 @@ class Authentication:
         state = scope.setdefault("state", {})
         peer = state.get("peer") or self._peers.of(scope)
         headers = Headers(raw=scope["headers"])
+        holder = None
         try:
-            caller = in_project(await self._authenticator.authenticate(headers, peer), headers)
+            holder = await self._authenticator.authenticate(headers, peer)
+            caller = in_project(holder, headers)
         except EngramiaError as exc:
-            self._note(exc, peer, scope)
+            self._note(exc, holder, peer, scope)
             await send_problem(problem_of(exc), scope, receive, send)
             return
         state["caller"] = caller
@@ -91,19 +95,30 @@ class Authentication:
     def _is_public(self, path: str) -> bool:
         return path in self._public or path.startswith(PUBLIC_FOLDERS)
 
-    def _note(self, exc: EngramiaError, peer: Peer, scope: Scope) -> None:
+    def _note(self, exc: EngramiaError, holder: Caller | None, peer: Peer, scope: Scope) -> None:
         if isinstance(exc, AuthenticationError | AuthorizationError):
             self._audit(
                 "auth.refused",
                 outcome="refused",
-                actor=None,
+                **_whose(exc, holder),
                 ip=str(peer),
+                request_id=scope["state"].get("request_id"),
                 method=scope["method"],
                 path=scope["path"],
                 reason=str(exc),
             )
         else:
             log_failure(exc, problem_of(exc))
+
+
+def _whose(exc: EngramiaError, holder: Caller | None) -> dict[str, str | None]:
+    """Return what is known of who was refused."""
+    if isinstance(exc, KnownRefusalError):
+        return {"actor": exc.key_id, "tenant_id": exc.tenant_id, "project_id": exc.project_id}
+    if holder is not None:
+        scope = holder.scope
+        return {"actor": holder.key_id, "tenant_id": scope.tenant_id, "project_id": scope.project_id}
+    return {"actor": None}
 
 
 def in_project(caller: Caller, headers: Headers) -> Caller:
@@ -121,7 +136,7 @@ def in_project(caller: Caller, headers: Headers) -> Caller:
         raise AuthorizationError(
             f"Role '{caller.role.value}' may not name a project with {PROJECT_HEADER}; admin and owner may."
         )
-    return Caller(scope, caller.role, caller.key_id)
+    return replace(caller, scope=scope)
 
 
 def _named_scope(tenant_id: str, named: Sequence[str]) -> MemoryScope:

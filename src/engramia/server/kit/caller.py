@@ -8,6 +8,15 @@ from engramia.server.kit.permissions import PERMISSIONS, Permission, Role
 
 
 @dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where a request works: a scope, and how many patterns it may come to hold by what is done here."""
+
+    scope: Scope
+    max_patterns: int | None = None
+    """None for any number."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated caller, working in `scope`."""
 
@@ -15,6 +24,13 @@ class Caller:
     role: Role
     key_id: str | None = None
     """Identifies the key or the person; the author of what they store. None where nobody had to say."""
+    max_patterns: int | None = None
+    """How many patterns the project may come to hold by what this caller stores; None for any number."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where the caller works."""
+        return Workspace(self.scope, self.max_patterns)
 
     def may(self, permission: Permission) -> bool:
         """Return whether the caller's role has `permission`."""

@@ -24,6 +24,7 @@ REQUEST_HEADERS = (
     "X-Request-ID",
 )
 EXPOSED_HEADERS = (
+    "Idempotency-Replayed",
     "Location",
     "Preference-Applied",
     "RateLimit-Limit",

@@ -1,6 +1,6 @@
 """What every endpoint says of itself: the permission it needs, the errors it may answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -9,13 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engramia import errors
+from engramia.core.audit import AuditFact
 from engramia.memory.facade import Memory
 from engramia.server.kit import schemas
+from engramia.server.kit.auditing import Act, asked_by
 from engramia.server.kit.error_responses import responses_for
 from engramia.server.kit.lanes import Lane
+from engramia.server.kit.one_transaction import OneTransaction
 from engramia.server.kit.operations import Document
 from engramia.server.kit.permissions import Permission
-from engramia.server.kit.services import caller_of, encoded, services_of
+from engramia.server.kit.services import caller_of, encoded, joined, services_of
 
 PATTERN_KEY = Path(
     description="Key of a pattern; its slash may be sent as it is or as %2F.",
@@ -63,6 +66,27 @@ async def answer(request: Request, ask: Callable[[Memory], Document], lane: Lane
     memory = services.memory_of(caller_of(request).scope)
     content = await services.lanes.run(lane, lambda: encoded(ask(memory)))
     return Response(content, media_type="application/json")
+
+
+async def answer_act(
+    request: Request,
+    event: str,
+    do: Callable[[Memory], Document],
+    facts: Mapping[str, AuditFact],
+    lane: Lane = Lane.QUICK,
+) -> Response:
+    """Return what `do` did in the caller's memory, kept together with its entry of the audit trail."""
+    services, caller = services_of(request), caller_of(request)
+    act = Act(services.trail, event, asked_by(request, caller), dict(facts))
+    memory = services.memory_of(caller.scope)
+
+    def work() -> bytes:
+        unit = OneTransaction(memory.engine.storage)
+        act.within(unit)
+        with unit.transaction():
+            return encoded(do(joined(unit, memory)))
+
+    return Response(await services.lanes.run(lane, work), media_type="application/json")
 
 
 def _requires(permission: Permission) -> Callable[[Request], Awaitable[None]]:

@@ -78,7 +78,7 @@ def _table() -> dict[int, _Documented]:
         _Documented(
             "The thing's state does not allow this.",
             _example(errors.ConflictError("The job is not pending.", code="job_not_cancellable")),
-            ("conflict",),
+            ("conflict", "idempotency_in_progress", "key_already_created"),
         ),
         _Documented("It existed and does no more.", _example(errors.GoneError("This account was deleted."))),
         _Documented("The body is too large.", _example(errors.PayloadTooLargeError(1 << 20))),
@@ -91,7 +91,9 @@ def _table() -> dict[int, _Documented]:
             ),
         ),
         _Documented(
-            "A field is wrong.", _example(errors.ValidationError("task must not be blank.", field="task"))
+            "A field is wrong.",
+            _example(errors.ValidationError("task must not be blank.", field="task")),
+            ("idempotency_key_reused",),
         ),
         _Documented(
             "Too many requests, or the plan's limit is reached.",

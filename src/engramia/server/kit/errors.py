@@ -143,6 +143,8 @@ _STATUS_CODES: Mapping[int, str] = {
 }
 _KNOWN = frozenset(HTTPStatus)
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_OTHER_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+"""To who showed a token: another one may help (RFC 6750, 3.1)."""
 
 
 def problem_of(exc: BaseException, *, request_id: str | None = None) -> Problem:
@@ -193,7 +195,7 @@ def _facts(exc: errors.EngramiaError) -> Mapping[str, object]:
 
 def _headers(exc: errors.EngramiaError, status: int) -> Mapping[str, str]:
     if status == _S.UNAUTHORIZED:
-        return _CHALLENGE
+        return _OTHER_TOKEN if isinstance(exc, errors.InvalidTokenError) else _CHALLENGE
     seconds = getattr(exc, "retry_after", None)
     if isinstance(exc, errors.MaintenanceError):
         seconds = seconds or MAINTENANCE_SECONDS

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
 from engramia.memory.facade import Memory
+from engramia.server.kit.auditing import AskedBy
 from engramia.server.kit.lanes import Lane
 from engramia.server.kit.permissions import Permission
 from engramia.server.kit.schemas import Request
@@ -26,6 +28,8 @@ class Asked[B: Request]:
     body: B
     author: str | None = None
     key: str = ""
+    by: AskedBy | None = None
+    """Where an operation that is accounted for was asked for by a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,25 @@ class Operation[B: Request]:
     needs_llm: bool = False
     job: "JobForm[B] | None" = None
     """How it becomes a job; None for one that cannot."""
+    once: "OnceForm | None" = None
+    """How it takes an `Idempotency-Key`; None for one that does not."""
+    audited: str | None = None
+    """The event of the audit trail that each time it is done is kept as; None for no privileged act."""
     may_miss: bool = False
     """Whether it names a pattern, which may not be there."""
     example: Mapping[str, Any] = field(default_factory=dict)
     """A body, and what it is answered."""
     answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OnceForm:
+    """How an operation is done once for an `Idempotency-Key`."""
+
+    lease: timedelta | None = None
+    """How long an attempt may take before another process may make one; None for one that takes moments."""
+    in_short: Callable[[Memory, Document], Document] | None = None
+    """What is kept of the answer, small and free of what redaction takes; None for all of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class RateLimit:
                 outcome="refused",
                 actor=None,
                 ip=str(peer),
+                request_id=scope["state"].get("request_id"),
                 path=scope["path"],
                 limit=verdict.limit,
             )

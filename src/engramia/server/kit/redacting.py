@@ -8,16 +8,17 @@ from engramia.server.kit.schemas import Request
 
 def redacted[B: Request](clean: Callable[[str], str], body: B) -> B:
     """Return `body` with every text in it cleaned, however deep; names of fields stay."""
-    return type(body).model_validate(_cleaned(clean, body.model_dump()))
+    return type(body).model_validate(cleaned(clean, body.model_dump()))
 
 
-def _cleaned(clean: Callable[[str], str], value: Any) -> Any:
+def cleaned(clean: Callable[[str], str], value: Any) -> Any:
+    """Return a JSON value with every text in it cleaned."""
     match value:
         case str():
             return clean(value)
         case list() | tuple():
-            return [_cleaned(clean, part) for part in value]
+            return [cleaned(clean, part) for part in value]
         case dict():
-            return {name: _cleaned(clean, part) for name, part in value.items()}
+            return {name: cleaned(clean, part) for name, part in value.items()}
         case _:
             return value

@@ -9,36 +9,39 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import pydantic
+import orjson
 from fastapi import Body, Header
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from engramia import errors
-from engramia.core.model import Scope as MemoryScope
 from engramia.memory.asking import configured
-from engramia.memory.facade import Memory
 from engramia.server.kit import schemas
+from engramia.server.kit.auditing import asked_by
+from engramia.server.kit.bodies import check_media_type, parsed, received
 from engramia.server.kit.endpoints import ERRORS_OF_ALL, ERRORS_OF_BODIES, PATTERN_KEY
 from engramia.server.kit.error_responses import responses_for
+from engramia.server.kit.idempotency_header import IDEMPOTENCY_KEY
 from engramia.server.kit.lanes import Lane
-from engramia.server.kit.operations import Asked, JobForm, NoBody, Operation
+from engramia.server.kit.once import HEADER, REPLAYED, Outcome, key_of
+from engramia.server.kit.operations import Asked, NoBody, Operation
+from engramia.server.kit.order import Order
 from engramia.server.kit.prefer import RESPOND_ASYNC, wants_async
-from engramia.server.kit.services import Services, Submission, caller_of, encoded, services_of
-from engramia.server.kit.strict_json import loads
+from engramia.server.kit.services import Services, caller_of, services_of
 
 _INLINE_BYTES = 1 << 16
 """Larger bodies are read in a thread: the loop has others to serve."""
 _JSON = "application/json"
-_CURL_DEFAULT = "application/x-www-form-urlencoded"
-"""What `curl -d` says of a body unless it is told otherwise."""
 
 PREFER = Header(
     description="`respond-async` asks for a job in place of an answer (RFC 7240).", examples=[RESPOND_ASYNC]
 )
+
+_REPLAYED = {
+    REPLAYED: {"description": "`true` on the answer to a request sent again.", "schema": {"type": "string"}}
+}
 
 _ERRORS_OF_MODELS = (
     errors.ProviderNotConfiguredError,
@@ -78,85 +81,54 @@ async def _respond(operation: Operation[Any], request: Request) -> Response:
     caller, services = caller_of(request), services_of(request)
     caller.require(operation.permission)
     body = await _read(operation, request, services)
-    memory = services.memory_of(caller.scope)
+    memory = services.memory_at(caller.workspace)
     if operation.needs_llm:
         configured(memory.engine.llm, operation.name)
-    asked = Asked(body, caller.key_id, request.path_params.get("key", ""))
-    if operation.job is not None and wants_async(request.headers.getlist("prefer")):
-        leave = partial(_leave, operation, operation.job, memory, services, asked, caller.scope)
+    by = asked_by(request, caller) if operation.audited else None
+    asked = Asked(body, caller.key_id, request.path_params.get("key", ""), by)
+    order = Order(operation, services, caller, asked)
+    later = operation.job is not None and wants_async(request.headers.getlist("prefer"))
+    job = operation.job if later else None
+    lane = operation.lane
+    if job is not None and lane is not Lane.BULK:
         # Redacting a body may take a while; only imports are so large that they would hold up others.
-        lane = Lane.BULK if operation.lane is Lane.BULK else Lane.QUICK
-        return _accepted(await services.lanes.run(lane, leave))
+        lane = Lane.QUICK
+    if operation.once is not None and HEADER in request.headers:
+        do_once = partial(order.once, operation.once, key_of(request), job)
+        return _told(await services.lanes.run(lane, do_once))
+    if job is not None:
+        return _accepted(await services.lanes.run(lane, partial(order.leave, job)))
     if operation.run_many is not None:
-        content = await services.batches[operation.name].ask(caller.scope, asked)
+        content = await services.batches[operation.name].ask(caller.workspace, order.asked)
     else:
-        do = partial(services.do, operation, caller.scope, asked)
-        content = await services.lanes.run(operation.lane, do)
+        content = await services.lanes.run(lane, order.now)
     return Response(content, media_type=_JSON)
 
 
-def _leave(
-    operation: Operation[Any],
-    form: JobForm[Any],
-    memory: Memory,
-    services: Services,
-    asked: Asked[Any],
-    scope: MemoryScope,
-) -> str:
-    request = form.prepare(memory, asked.body).model_dump(mode="json")
-    return services.submit(Submission(scope, operation.name, request, asked.author))
+def _told(outcome: Outcome) -> Response:
+    if outcome.status == HTTPStatus.ACCEPTED:
+        response = _accepted(outcome.content)
+    else:
+        response = Response(outcome.content, outcome.status, media_type=_JSON)
+    if outcome.is_replay:
+        response.headers[REPLAYED] = "true"
+    return response
 
 
-def _accepted(job_id: str) -> Response:
-    return Response(
-        encoded({"job_id": job_id, "status": "pending"}),
-        HTTPStatus.ACCEPTED,
-        {"Location": f"/v1/jobs/{job_id}", "Preference-Applied": RESPOND_ASYNC},
-        _JSON,
-    )
+def _accepted(content: bytes) -> Response:
+    headers = {"Location": f"/v1/jobs/{orjson.loads(content)['job_id']}", "Preference-Applied": RESPOND_ASYNC}
+    return Response(content, HTTPStatus.ACCEPTED, headers, _JSON)
 
 
 async def _read(operation: Operation[Any], request: Request, services: Services) -> Any:
     """Return the request's body, checked against the operation's form."""
-    raw = await _received(request)
+    raw = await received(request)
     if operation.request is NoBody and not raw.strip():
         return NoBody()
-    _check_media_type(request.headers.get("content-type"))
+    check_media_type(request.headers.get("content-type"))
     if len(raw) <= _INLINE_BYTES:
-        return _parsed(operation, raw)
-    return await services.lanes.run(operation.lane, partial(_parsed, operation, raw))
-
-
-def _parsed(operation: Operation[Any], raw: bytes) -> Any:
-    value = loads(raw)
-    if not isinstance(value, dict):
-        raise errors.BadRequestError("The body must be a JSON object.")
-    try:
-        return operation.request.model_validate(value)
-    except pydantic.ValidationError as error:
-        raise RequestValidationError(
-            [issue | {"loc": ("body", *issue["loc"])} for issue in error.errors(include_url=False)]
-        ) from error
-
-
-async def _received(request: Request) -> bytes:
-    """Return the whole body; the body limit in front of the app bounds it."""
-    chunks, more = list[bytes](), True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _check_media_type(content_type: str | None) -> None:
-    kind = (content_type or _JSON).partition(";")[0].strip().lower()
-    if kind not in {_JSON, _CURL_DEFAULT, ""} and not (
-        kind.startswith("application/") and kind.endswith("+json")
-    ):
-        raise errors.UnsupportedMediaTypeError(f"The body must be {_JSON}, not {kind[:100]}.")
+        return parsed(operation.request, raw)
+    return await services.lanes.run(operation.lane, partial(parsed, operation.request, raw))
 
 
 def _responses(operation: Operation[Any]) -> dict[int | str, dict[str, Any]]:
@@ -172,13 +144,24 @@ def _responses(operation: Operation[Any]) -> dict[int | str, dict[str, Any]]:
                 "Preference-Applied": {"description": "`respond-async`.", "schema": {"type": "string"}},
             },
         }
+    if operation.once is not None:
+        for described in answers.values():
+            described["headers"] = described.get("headers", {}) | _REPLAYED
     kinds = (
         *ERRORS_OF_ALL,
+        *((errors.InProgressError,) if operation.once is not None else ()),
         *ERRORS_OF_BODIES,
         *((errors.NotFoundError,) if operation.may_miss else ()),
         *(_ERRORS_OF_MODELS if operation.needs_llm else ()),
     )
-    return answers | responses_for(*kinds)
+    failures = responses_for(*kinds)
+    if operation.once is not None:
+        failures[HTTPStatus.CONFLICT] = failures[HTTPStatus.CONFLICT] | {
+            "description": "A request with this `Idempotency-Key` is still under way.",
+            "headers": {"Retry-After": {"description": "In so many seconds.", "schema": {"type": "string"}}},
+            "content": {_JSON: {"example": {"error": "idempotency_in_progress", "detail": "Ask again."}}},
+        }
+    return answers | failures
 
 
 def _documented(operation: Operation[Any]) -> Any:
@@ -197,6 +180,8 @@ def _documented(operation: Operation[Any]) -> Any:
         ]
     if operation.job is not None:
         wanted["prefer"] = Annotated[str | None, PREFER]
+    if operation.once is not None:
+        wanted["idempotency_key"] = Annotated[str | None, IDEMPOTENCY_KEY]
     parameters = [inspect.Parameter(name, keyword, annotation=kind) for name, kind in wanted.items()]
     vars(endpoint)["__signature__"] = inspect.Signature(parameters)
     endpoint.__name__ = operation.name

@@ -43,6 +43,10 @@ class RateLimiter(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Let go of what is held; called once, at the service's end."""
+        ...
+
 
 class MemoryRateLimiter:
     """Keeps the windows of one process.
@@ -68,6 +72,9 @@ class MemoryRateLimiter:
         held = [(self._claim(bucket, now), limit) for bucket, limit in charges]
         full = [(slot, limit) for slot, limit in held if self._counts[slot] >= limit]
         return self._refused(full, now) if full else self._counted(held, now)
+
+    async def close(self) -> None:
+        """Hold nothing that has to be let go of."""
 
     def _counted(self, held: Sequence[tuple[int, int]], now: float) -> Verdict:
         tightest, least = held[0], inf

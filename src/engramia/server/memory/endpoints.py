@@ -11,9 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from engramia.core import documents, limits
-from engramia.errors import NotFoundError, ValidationError
+from engramia.errors import EngramiaError, NotFoundError, ValidationError
 from engramia.memory.facade import Memory
-from engramia.server.kit.endpoints import PATTERN_KEY, answer, guarded
+from engramia.server.kit.auditing import AskedBy, Trail, asked_by
+from engramia.server.kit.endpoints import PATTERN_KEY, answer, answer_act, guarded
+from engramia.server.kit.errors import problem_of
 from engramia.server.kit.lanes import Lane
 from engramia.server.kit.operations import Document
 from engramia.server.kit.permissions import Permission
@@ -125,7 +127,7 @@ async def delete_pattern(request: Request, key: Annotated[str, PATTERN_KEY]) -> 
         memory.delete_pattern(key, author=author)
         return {"deleted": True, "pattern_key": key}
 
-    return await answer(request, delete)
+    return await answer_act(request, "pattern.deleted", delete, {"pattern_key": key})
 
 
 @router.get(
@@ -139,11 +141,24 @@ async def delete_pattern(request: Request, key: Annotated[str, PATTERN_KEY]) -> 
 async def export(request: Request) -> Response:
     """Return every pattern with its history, in key order, as `POST /v1/import` takes them; streamed."""
     services = services_of(request)
-    memory = services.memory_of(caller_of(request).scope)
+    caller = caller_of(request)
+    memory = services.memory_of(caller.scope)
     # The first chunk is read before the answer begins, so that a failing store is a failing request.
     chunks = _export_chunks(memory)
-    first = await services.lanes.run(Lane.BULK, partial(next, chunks))
+    begin = partial(_begun, services.trail, asked_by(request, caller), chunks)
+    first = await services.lanes.run(Lane.BULK, begin)
     return StreamingResponse(_then(first, chunks), media_type=_JSON)
+
+
+def _begun(trail: Trail, by: AskedBy, chunks: Iterator[bytes]) -> bytes:
+    """Return the first chunk, once it is kept that somebody gets it."""
+    try:
+        first = next(chunks)
+    except EngramiaError as error:
+        trail.later(by.entry("export.begun", "failed", trail.now(), {"error": problem_of(error).error}))
+        raise
+    trail.keep(by.entry("export.begun", "success", trail.now(), {}))
+    return first
 
 
 def _then(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

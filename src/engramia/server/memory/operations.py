@@ -1,20 +1,24 @@
 """The operations on a memory, one row each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
-from engramia.core import documents
-from engramia.errors import ValidationError
+from engramia.core import documents, limits
+from engramia.core.model import OnDuplicate
+from engramia.errors import EngramiaError, ValidationError
 from engramia.memory import compose as composing
 from engramia.memory import evaluate as judging
 from engramia.memory import evolve as evolving
+from engramia.memory import learn as learning
 from engramia.memory import recall as recalling
+from engramia.memory import transfer as importing
 from engramia.memory.facade import Memory
 from engramia.server.kit.lanes import Lane
-from engramia.server.kit.operations import Asked, Document, JobForm, NoBody, Operation
+from engramia.server.kit.operations import Asked, Document, JobForm, NoBody, OnceForm, Operation
 from engramia.server.kit.permissions import Permission
-from engramia.server.kit.redacting import redacted
+from engramia.server.kit.redacting import cleaned, redacted
 from engramia.server.kit.schemas import Request
 from engramia.server.memory import examples, schemas
 
@@ -23,6 +27,43 @@ MEMORY, QUALITY, SKILLS, UPKEEP, TRANSFER = "memory", "quality", "skills", "upke
 
 def _learn(memory: Memory, asked: Asked[schemas.LearnRequest]) -> Document:
     return documents.learn_document(memory.learn(**asked.body.model_dump(), author=asked.author))
+
+
+def _run(memory: Memory, asked: Asked[schemas.LearnRequest]) -> tuple[learning.Run, OnDuplicate]:
+    values = asked.body.model_dump()
+    on_duplicate = OnDuplicate(values.pop("on_duplicate"))
+    return learning.check_run(memory.engine, **values, author=asked.author), on_duplicate
+
+
+def _learn_many(
+    memory: Memory, asked: Sequence[Asked[schemas.LearnRequest]]
+) -> Sequence[Document | Exception]:
+    return _together(
+        asked,
+        lambda one: _run(memory, one),
+        lambda runs: learning.learn_many(memory.engine, runs),
+        documents.learn_document,
+    )
+
+
+def _together[A, Q, R](
+    asked: Sequence[A],
+    prepare: Callable[[A], Q],
+    answer: Callable[[Sequence[Q]], Sequence[R | EngramiaError]],
+    document: Callable[[R], Document],
+) -> Sequence[Document | Exception]:
+    """Return what `answer` has for all that `prepare` does not refuse, each in its place."""
+    outcomes: list[Document | Exception] = [{}] * len(asked)
+    prepared = dict[int, Q]()
+    for place, one in enumerate(asked):
+        try:
+            prepared[place] = prepare(one)
+        except ValidationError as error:
+            outcomes[place] = error
+    answers = answer(list(prepared.values())) if prepared else ()
+    for place, found in zip(prepared, answers, strict=True):
+        outcomes[place] = found if isinstance(found, EngramiaError) else document(found)
+    return outcomes
 
 
 def _query(body: schemas.RecallRequest) -> recalling.Query:
@@ -40,17 +81,12 @@ def _recall(memory: Memory, asked: Asked[schemas.RecallRequest]) -> Document:
 def _recall_many(
     memory: Memory, asked: Sequence[Asked[schemas.RecallRequest]]
 ) -> Sequence[Document | Exception]:
-    outcomes: list[Document | Exception] = [{}] * len(asked)
-    queries = dict[int, recalling.Query]()
-    for place, one in enumerate(asked):
-        try:
-            queries[place] = _query(one.body)
-        except ValidationError as error:
-            outcomes[place] = error
-    found = recalling.recall_many(memory.engine, list(queries.values()))
-    for place, recall in zip(queries, found, strict=True):
-        outcomes[place] = recall if isinstance(recall, Exception) else documents.recall_document(recall)
-    return outcomes
+    return _together(
+        asked,
+        lambda one: _query(one.body),
+        lambda queries: recalling.recall_many(memory.engine, queries),
+        documents.recall_document,
+    )
 
 
 def _refine(memory: Memory, asked: Asked[schemas.RefineRequest]) -> Document:
@@ -125,8 +161,20 @@ def _search_skills(memory: Memory, asked: Asked[schemas.SearchSkillsRequest]) ->
 
 
 def _import(memory: Memory, asked: Asked[schemas.ImportRequest]) -> Document:
+    importing.check_import(memory.engine, asked.body.records)
     result = memory.import_data(asked.body.records, overwrite=asked.body.overwrite, whole=True)
     return documents.import_document(result)
+
+
+def _prepare_import(memory: Memory, body: schemas.ImportRequest) -> schemas.ImportRequest:
+    importing.check_import(memory.engine, body.records)
+    return _redact(memory, body)
+
+
+def _import_in_short(memory: Memory, document: Document) -> Document:
+    """Return an import's answer with the first of its reasons: the keys of bad records may be anything."""
+    reasons = cleaned(memory.engine.clean, document["reasons"][: limits.IDEMPOTENCY_REASONS_KEPT])
+    return {**document, "reasons": reasons}
 
 
 def _redact[B: Request](memory: Memory, body: B) -> B:
@@ -154,6 +202,8 @@ LEARN = Operation(
     request=schemas.LearnRequest,
     response=schemas.LearnAnswer,
     run=_learn,
+    run_many=_learn_many,
+    once=OnceForm(),
     example=examples.LEARN,
     answer=examples.LEARNED,
 )
@@ -201,6 +251,7 @@ EVALUATE = Operation(
     lane=Lane.MODEL,
     needs_llm=True,
     job=JobForm(_prepare_evaluation, schemas.PreparedEvaluation),
+    once=OnceForm(lease=timedelta(minutes=2)),
     may_miss=True,
     example=examples.EVALUATE,
     answer=examples.EVALUATED,
@@ -327,7 +378,9 @@ IMPORT = Operation(
     response=schemas.ImportAnswer,
     run=_import,
     lane=Lane.BULK,
-    job=JobForm(_redact, schemas.ImportRequest),
+    job=JobForm(_prepare_import, schemas.ImportRequest),
+    once=OnceForm(lease=timedelta(minutes=5), in_short=_import_in_short),
+    audited="import.done",
     example=examples.IMPORT,
     answer=examples.IMPORTED,
 )

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engramia.core.calibration import Calibration
 from engramia.core.llm import LLM, probe
@@ -21,9 +21,14 @@ from engramia.server.kit.errors import problem_of
 from engramia.server.kit.lanes import Lane, Lanes
 from engramia.server.ops.probing import DEADLINE_SECONDS, KEPT_SECONDS, Outcome, Probe
 
+if TYPE_CHECKING:
+    from engramia.db.replica import ReplicaState
+
 _WORD = "ready"
 _WORDS_ALONE = "No embedding model is set up: recall compares words alone."
 _RESTING = "Recall answers from words alone until it tries the embedding model again, within half a minute."
+_APART = "Redis does not answer: until it does, rate limits hold for each server process by itself."
+_NOT_COMPARED = "The primary does not answer, so nobody knows how far the replica is."
 _NOT_PROBED = "This model's server does not tell whether it knows the model; it was not asked for an answer."
 
 type Check = Mapping[str, Any]
@@ -55,22 +60,35 @@ class Health:
         lanes: Lanes,
         check_writes: Callable[[], None] | None = None,
         *,
+        check_limits: Callable[[], Awaitable[float | None]] | None = None,
+        look_at_replica: "Callable[[], ReplicaState] | None" = None,
         pace: Pace | None = None,
     ) -> None:
-        """Read in `lanes`, and write by `check_writes`; without it only reading shows how the storage is."""
+        """Read in `lanes`, and write by `check_writes`; without it only reading shows how the storage is.
+
+        `check_limits` tells the seconds that shared rate limits take, None if they are not shared now;
+        `look_at_replica` how the database's replica is.
+        """
         self._lanes = lanes
         self._pace = pace or Pace()
         self._writes = None if check_writes is None else self._probe("storage", check_writes, _late_storage)
+        self._check_limits = check_limits
+        look = look_at_replica
+        self._replica_looks = None if look is None else self._probe("replica", look, _late_storage)
         self._answers: Probe[bool] | None = None
         self._embeds: Probe[Any] | None = None
 
     async def report(self, engine: Engine) -> Report:
         """Return how everything is that a memory with the parts `engine` needs."""
-        (storage, failure), llm, embedding = await asyncio.gather(
-            self._storage(engine), self._llm(engine.llm), self._embedding(engine.embedder)
+        (storage, failure), llm, embedding, limits, replica = await asyncio.gather(
+            self._storage(engine),
+            self._llm(engine.llm),
+            self._embedding(engine.embedder),
+            self._limits(),
+            self._replica(),
         )
-        checks = {"storage": storage, "llm": llm, "embedding": embedding}
-        return Report(_overall(storage, llm, embedding), checks, failure)
+        others = {"llm": llm, "embedding": embedding, **limits, **replica}
+        return Report(_overall(storage, *others.values()), {"storage": storage, **others}, failure)
 
     async def _storage(self, engine: Engine) -> tuple[Check, EngramiaError | None]:
         begun = time.monotonic()
@@ -121,6 +139,27 @@ class Health:
         if check["status"] == "ok" and embedder.reason is not None:
             return {**check, "status": "degraded", "detail": _RESTING, **facts}
         return {**check, **facts}
+
+    async def _limits(self) -> Mapping[str, Check]:
+        if self._check_limits is None:
+            return {}
+        seconds = await self._check_limits()
+        if seconds is None:
+            return {"rate_limits": {"status": "degraded", "latency_ms": None, "detail": _APART}}
+        return {"rate_limits": {"status": "ok", "latency_ms": round(seconds * 1000, 1)}}
+
+    async def _replica(self) -> Mapping[str, Check]:
+        if self._replica_looks is None:
+            return {}
+        outcome = await self._replica_looks.outcome()
+        check: dict[str, Any] = {"status": "unknown", "latency_ms": round(outcome.seconds * 1000, 1)}
+        if outcome.answer is None:
+            return {"replica": {**check, "detail": _NOT_COMPARED}}
+        found = {"lag_bytes": outcome.answer.lag_bytes, "lag_seconds": outcome.answer.lag_seconds}
+        if outcome.answer.in_use:
+            return {"replica": {**check, **found, "status": "ok"}}
+        detail = f"The primary serves all reads for now. {outcome.answer.reason}"
+        return {"replica": {**check, **found, "status": "degraded", "detail": detail}}
 
     def _probe[T](self, name: str, ask: Callable[[], T], late: Callable[[], EngramiaError]) -> Probe[T]:
         return Probe(name, ask, late, deadline=self._pace.deadline, kept=self._pace.kept)

@@ -60,12 +60,29 @@ class EmbeddingCheckBody(ModelCheckBody):
     )
 
 
+class ReplicaCheckBody(CheckBody):
+    """How the replica of the database is."""
+
+    lag_bytes: int | None = Field(
+        None, ge=0, description="Log of the primary that it has not replayed; null if that is not known."
+    )
+    lag_seconds: float | None = Field(
+        None, description="Age of the newest commit that it replayed; 0 if it has everything."
+    )
+
+
 class Checks(Answer):
     """Every part that the service stands on."""
 
     storage: CheckBody
     llm: ModelCheckBody
     embedding: EmbeddingCheckBody
+    rate_limits: CheckBody | None = Field(
+        None, description="How limits shared by all processes are; left out without `ENGRAMIA_REDIS_URL`."
+    )
+    replica: ReplicaCheckBody | None = Field(
+        None, description="How the replica is; left out without `ENGRAMIA_DATABASE_REPLICA_URL`."
+    )
 
 
 class DeepHealthAnswer(Answer):

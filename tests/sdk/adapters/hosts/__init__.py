@@ -1,4 +1,4 @@
-"""One program for each framework: an agent with a model that answers from a script, and a memory or none.
+"""One program for each framework, and one without any: a model that answers from a script, a memory or none.
 
 Each module has `LEARNS_FAILURES`, whether its adapter sees failed runs, and `build(memory, **options)`, which
 makes the agent and returns a function that runs it: it takes a `Play` and returns what the model was asked,
@@ -57,6 +57,7 @@ class Host(Protocol):
 
 
 PACKAGES = {
+    "plain": "engramia",
     "langchain_agent": "langchain",
     "langchain_agent_async": "langchain",
     "langchain_chain": "langchain",

@@ -1,0 +1,113 @@
+"""What the scores of candidates are made of, read as columns: hundreds of rows cost about what one does."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import REAL, BigInteger, ColumnElement, Select, cast, func, select
+
+from engramia.core.query import Filter
+from engramia.db.bigints import Bigints
+from engramia.providers.postgres import arrays, rows
+from engramia.providers.postgres.frequencies import ScopeFrequencies
+from engramia.providers.postgres.pools import Bounds, Floats, Numbers
+from engramia.providers.postgres.query_words import FIELDS, QueryWords
+from engramia.providers.postgres.tables import pattern_texts, pattern_vectors, patterns
+from engramia.providers.postgres.transaction import ScopeTransaction, ours
+from engramia.providers.postgres.vector_statements import NEGATIVE_DOT
+from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, unpack, weights
+
+
+def _roots(packed: ColumnElement[Any], name: str) -> list[ColumnElement[Any]]:
+    count = cast(func.octet_length(packed) / ROOT_BYTES, BigInteger)
+    return [arrays.column(count).label(f"{name}_sizes"), arrays.joined(packed).label(name)]
+
+
+_TEXTS = select(
+    arrays.column(pattern_texts.c.number).label("numbers"),
+    *_roots(pattern_texts.c.task_roots, "task"),
+    *_roots(pattern_texts.c.code_roots, "code"),
+).where(ours(pattern_texts), pattern_texts.c.number == func.any(rows.NUMBERS))
+_DOTS = select(
+    arrays.column(pattern_vectors.c.number).label("numbers"),
+    arrays.column(cast(NEGATIVE_DOT, REAL)).label("negative"),
+).where(ours(pattern_vectors), pattern_vectors.c.number == func.any(rows.NUMBERS))
+
+
+@lru_cache(maxsize=16)
+def _facts(filter: Filter) -> Select[Any]:
+    return select(
+        arrays.column(patterns.c.number).label("numbers"),
+        arrays.column(patterns.c.quality).label("quality"),
+        arrays.column(rows.MICROS).label("micros"),
+    ).where(ours(patterns), patterns.c.number == func.any(rows.NUMBERS), *rows.passing(filter))
+
+
+@dataclass(frozen=True, slots=True)
+class RootRows:
+    """The distinct roots of some rows, one row's after another's, in one field."""
+
+    codes: Numbers
+    sizes: Numbers
+
+
+def read_candidates(
+    transaction: ScopeTransaction,
+    filter: Filter,
+    vector: Floats,
+    numbers: Numbers,
+    said: QueryWords,
+    known: ScopeFrequencies,
+) -> Bounds:
+    """Return what scores are made of, for those of these patterns that pass the filter; `numbers` ascend."""
+    values = {"of_numbers": Bigints(numbers), "query_vector": vector, **rows.filter_values(filter)}
+    ((facts,), (texts,), (dots,)) = transaction.fetch_each(
+        _facts(rows.shape(filter)), _TEXTS, _DOTS, **values
+    )
+    cosines = np.full(len(numbers), np.nan, np.float32)
+    cosines[np.searchsorted(numbers, arrays.integers(dots.numbers))] = -arrays.reals(dots.negative)
+    found = {
+        TASK: RootRows(unpack(texts.task or b""), arrays.integers(texts.task_sizes)),
+        CODE: RootRows(unpack(texts.code or b""), arrays.integers(texts.code_sizes)),
+    }
+    agreements = word_agreements(transaction, found, said, known)
+    places = np.searchsorted(numbers, arrays.integers(texts.numbers))
+    words = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
+    for field in FIELDS:
+        words[field][places] = agreements[field]
+    passing = arrays.integers(facts.numbers)
+    kept = np.searchsorted(numbers, passing)
+    return Bounds(
+        passing,
+        cosines[kept],
+        words[TASK][kept],
+        words[CODE][kept],
+        arrays.doubles(facts.quality),
+        arrays.integers(facts.micros),
+    )
+
+
+def word_agreements(
+    transaction: ScopeTransaction, found: dict[int, RootRows], said: QueryWords, known: ScopeFrequencies
+) -> dict[int, Floats]:
+    """Return `WordIndex.scores` of rows by field: shared weight / sqrt(weight of query x weight of row)."""
+    distinct = {field: np.unique(found[field].codes, return_inverse=True) for field in FIELDS}
+    counts = known.of(transaction, {field: distinct[field][0] for field in FIELDS})
+    scores = {}
+    for field in FIELDS:
+        codes, places = distinct[field]
+        size = len(found[field].sizes)
+        weight = weights(codes, counts[field], transaction.row.patterns)
+        common = np.where(np.isin(codes, said.codes), weight, 0.0)
+        owners = np.repeat(np.arange(size), found[field].sizes)
+        norms = np.bincount(owners, weight[places], size)
+        shared = np.bincount(owners, common[places], size)
+        scores[field] = _cosine(shared, norms * said.totals[field])
+    return scores
+
+
+def _cosine(shared: NDArray[np.float64], product: NDArray[np.float64]) -> Floats:
+    found = np.divide(shared, np.sqrt(product), out=np.zeros(len(shared)), where=product > 0)
+    return np.minimum(found, 1.0).astype(np.float32)

@@ -1,0 +1,334 @@
+"""A search in a scope that only the database holds: candidates by index and postings, or all patterns."""
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    REAL,
+    Integer,
+    LargeBinary,
+    Select,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+)
+
+from engramia.core.query import Filter, Search
+from engramia.core.ranking import lexical_part, relevance
+from engramia.core.similarity import CROWD_RANK
+from engramia.db.bigints import Bigints
+from engramia.providers.postgres import arrays, rows
+from engramia.providers.postgres.candidates import RootRows, read_candidates, word_agreements
+from engramia.providers.postgres.frequencies import ScopeFrequencies
+from engramia.providers.postgres.pools import ERROR, Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
+from engramia.providers.postgres.query_words import (
+    FIELDS,
+    POSTINGS,
+    Sharing,
+    asked_roots,
+    everywhere,
+    query_words,
+    shared_by,
+    sharing,
+)
+from engramia.providers.postgres.scored import Parts, Scored, scored
+from engramia.providers.postgres.tables import Half, pattern_texts, pattern_vectors, patterns
+from engramia.providers.postgres.transaction import ScopeTransaction, ours
+from engramia.providers.postgres.vector_statements import NEGATIVE_DOT, QUERY_VECTOR
+from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, query_codes, unpack
+
+_NEAR = -0.98
+"""Negative cosine from which on it is summed in double precision: there the angle is steep."""
+_NEAREST = 100
+_CANDIDATES = 384
+_WIDER = 4
+_CROWD_AT_ONCE = 64
+_AT_ONCE = 96
+"""Patterns that are worth to be read at once where bounds are loose."""
+_BEYOND = 0.8
+"""What the cosine of a pattern found by words alone is taken for, in parts of the least found by index."""
+
+_DOTS = select(
+    func.array_send(func.array_agg(pattern_vectors.c.number)).label("numbers"),
+    func.array_send(func.array_agg(cast(NEGATIVE_DOT, REAL))).label("negative"),
+).where(ours(pattern_vectors))
+_TEXTS_OF = select(
+    pattern_texts.c.number, pattern_texts.c.task, pattern_texts.c.task_roots, pattern_texts.c.code_roots
+).where(ours(pattern_texts), pattern_texts.c.number == func.any(rows.NUMBERS))
+_DOTS_OF = select(
+    pattern_vectors.c.number,
+    NEGATIVE_DOT.label("negative"),
+    case((NEGATIVE_DOT < _NEAR, func.vector_send(pattern_vectors.c.embedding, type_=LargeBinary))).label(
+        "near"
+    ),
+).where(ours(pattern_vectors), pattern_vectors.c.number == func.any(rows.NUMBERS))
+# By its own estimate a small scope would be sorted; here it is known to be large.
+_BY_INDEX = text("SET LOCAL enable_sort = off")
+
+
+class _Candidate(NamedTuple):
+    """The rows of one pattern."""
+
+    fact: Any
+    said: Any
+    near: Any
+    """None without a vector."""
+
+
+class DatabaseSource:
+    """One search over the tables of one scope. Implements `Source`."""
+
+    def __init__(
+        self,
+        transaction: ScopeTransaction,
+        search: Search,
+        words: Sequence[str],
+        vector: Floats | None,
+        known: ScopeFrequencies,
+        *,
+        indexed: bool,
+    ) -> None:
+        self._transaction, self._search, self._vector, self._known = transaction, search, vector, known
+        self._indexed = indexed
+        codes = np.array(sorted(query_codes(words)), np.int64)
+        self._said = query_words(transaction, codes, known)
+
+    def pool(self, width: int) -> Pool:
+        """Return patterns nearby and such as share the query's rarer words, or all that can match."""
+        near_enough = width * _NEAREST * _WIDER < self._transaction.row.dense
+        if self._indexed and self._vector is not None and near_enough:
+            return self._near_pool(self._vector, width)
+        return self._whole_pool()
+
+    def score(self, numbers: Numbers) -> list[Scored]:
+        """Return the patterns of these numbers, in any order, with their exact scores."""
+        found = self._read(numbers)
+        if not found:
+            return []
+        task, code = self._word_scores(found)
+        facts = [one.fact for one in found]
+        parts = Parts(
+            numbers=[fact.number for fact in facts],
+            keys=[fact.key for fact in facts],
+            tasks=[one.said.task for one in found],
+            passes=[fact.passes for fact in facts],
+            cosines=None if self._vector is None else self._cosines(found, self._vector),
+            task_words=task,
+            code_words=code,
+            quality=[fact.quality for fact in facts],
+            micros=np.array([fact.micros for fact in facts], np.int64),
+        )
+        return scored(self._search, parts)
+
+    def lexical_crowd(self) -> float:
+        """Return how far the words of the `CROWD_RANK`-th best of all patterns agree, without filter."""
+        if self._transaction.row.patterns < CROWD_RANK:
+            return 0.0
+        found = self._sharing
+        bound = lexical_part(
+            found.bound(TASK, self._said), found.bound(CODE, self._said), self._search.fusion
+        )
+        order = np.argsort(-bound)
+        best: Floats = np.zeros(CROWD_RANK, np.float32)
+        for start in range(0, len(order), _CROWD_AT_ONCE):
+            if bound[order[start]] <= best.min():
+                break
+            read = self._read(found.numbers[order[start : start + _CROWD_AT_ONCE]])
+            task, code = self._word_scores(read)
+            every = np.concatenate((best, lexical_part(task, code, self._search.fusion)))
+            best = np.sort(every)[-CROWD_RANK:]
+        return crowd_of(best)
+
+    @cached_property
+    def _sharing(self) -> Sharing:
+        """Every pattern that shares a word."""
+        return sharing(self._transaction, self._said, dict.fromkeys(FIELDS, self._said.codes))
+
+    def _whole_pool(self) -> Pool:
+        transaction, search = self._transaction, self._search
+        shared = self._sharing
+        size = transaction.row.next_number
+        dots = None if self._vector is None else self._all_dots(self._vector, size)
+        numbers, quality, micros = self._facts()
+        bound = everywhere(
+            Sharing(shared.numbers, {field: shared.bound(field, self._said) for field in FIELDS}), size
+        )
+        found = Bounds(
+            numbers,
+            None if dots is None else dots[numbers],
+            bound[TASK][numbers],
+            bound[CODE][numbers],
+            quality,
+            micros,
+        )
+        pool = whole_pool(search, found, 0.0 if dots is None else crowd_of(dots[~np.isnan(dots)]))
+        pool.at_once = _AT_ONCE
+        return pool
+
+    def _near_pool(self, vector: Floats, width: int) -> Pool:
+        search, row, wanted = self._search, self._transaction.row, _NEAREST * width
+        nearest, dots, found = self._nearest_and_sharing(vector, wanted)
+        anywhere = dots if search.filter == Filter() else self._nearest_of_all(vector)
+        near = dots >= search.min_similarity - ERROR
+        # What lies beyond the last one is less similar still.
+        passed = len(dots) == wanted and not near.all()
+        if passed and row.dense == row.patterns:
+            numbers = nearest[near]
+            return _all_of(numbers, crowd_of(anywhere), whole=True)
+        beyond = 0.0 if passed else float(dots.min(initial=1.0)) if len(dots) else 0.0
+        numbers = self._promising(nearest, dots, found, beyond, _CANDIDATES * width)
+        bounds = read_candidates(self._transaction, search.filter, vector, numbers, self._said, self._known)
+        pool = whole_pool(search, bounds, crowd_of(anywhere))
+        pool.whole = False
+        return pool
+
+    def _promising(
+        self, nearest: Numbers, dots: Floats, found: Sharing, beyond: float, count: int
+    ) -> Numbers:
+        """Return about `count` patterns, ascending: the nearest, and the best of those sharing telling words.
+
+        Their own norms are not known: tasks are taken to weigh what the query does, codes four times that.
+        """
+        numbers = np.union1d(nearest, found.numbers)
+        if len(numbers) <= count:
+            return numbers
+        cosines = np.full(len(numbers), beyond * _BEYOND, np.float32)
+        cosines[np.searchsorted(numbers, nearest)] = dots
+        bound = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
+        places = np.searchsorted(numbers, found.numbers)
+        for field in FIELDS:
+            bound[field][places] = found.bound(field, self._said) ** 2
+        estimate = relevance(cosines, bound[TASK], bound[CODE] / np.float32(2.0), self._search.fusion)
+        return np.sort(numbers[np.argpartition(estimate, -count)[-count:]])
+
+    def _nearest_and_sharing(self, vector: Floats, count: int) -> tuple[Numbers, Floats, Sharing]:
+        """Return the nearest patterns with their dot products, and those that share telling words."""
+        transaction, chosen = self._transaction, self._search.filter
+        nearest = _nearest_statement(rows.shape(chosen), len(vector))
+        values = {"query_vector": vector, "at_most": count, **rows.filter_values(chosen)}
+        asked = asked_roots(self._said.telling())
+        first, *postings = transaction.fetch_each_after(_BY_INDEX, nearest, *POSTINGS, **values, **asked)
+        shared = shared_by([row for (row,) in postings], self._said, transaction.row.next_number)
+        return *_pairs(first), shared
+
+    def _nearest_of_all(self, vector: Floats) -> Floats:
+        """Return the dot products of as many as the crowd is told by, without filter."""
+        statement = _nearest_statement(rows.shape(Filter()), len(vector))
+        found = self._transaction.fetch_after(_BY_INDEX, statement, query_vector=vector, at_most=CROWD_RANK)
+        return _pairs(found)[1]
+
+    def _all_dots(self, vector: Floats, size: int) -> Floats:
+        """Return the dot product of every pattern with the query by number, NaN without a vector."""
+        (found,) = self._transaction.fetch(_DOTS, query_vector=vector)
+        dots = np.full(size, np.nan, np.float32)
+        dots[arrays.integers(found.numbers)] = -arrays.reals(found.negative)
+        return dots
+
+    def _facts(self) -> tuple[Numbers, NDArray[np.float64], Numbers | None]:
+        """Return number, quality and, if age counts, the moment of all patterns that pass the filter."""
+        search = self._search
+        statement = _facts_statement(rows.shape(search.filter), timed=search.recency_weight > 0)
+        (found,) = self._transaction.fetch(statement, **rows.filter_values(search.filter))
+        numbers, quality, *micros = found
+        return (
+            arrays.integers(numbers),
+            arrays.doubles(quality),
+            arrays.integers(micros[0]) if micros else None,
+        )
+
+    def _read(self, numbers: Numbers) -> Sequence[_Candidate]:
+        """Return what scores are made of, of those patterns that are there."""
+        asked: dict[str, Any] = {"of_numbers": Bigints(numbers), **rows.filter_values(self._search.filter)}
+        statements = [_facts_of(rows.shape(self._search.filter)), _TEXTS_OF]
+        if self._vector is not None:
+            asked["query_vector"] = self._vector
+            statements.append(_DOTS_OF)
+        facts, texts, *dots = self._transaction.fetch_each(*statements, **asked)
+        said = {row.number: row for row in texts}
+        near = {row.number: row for row in dots[0]} if dots else {}
+        return [_Candidate(fact, said[fact.number], near.get(fact.number)) for fact in facts]
+
+    def _cosines(self, found: Sequence[_Candidate], vector: Floats) -> Floats:
+        """Return each pattern's cosine, NaN without a vector."""
+        dots = np.array([np.nan if one.near is None else -one.near.negative for one in found], np.float32)
+        wide = vector.astype(np.float64)
+        for place, one in enumerate(found):
+            if one.near is not None and one.near.near is not None:
+                dots[place] = (arrays.vector(one.near.near) * wide).sum()
+        return dots
+
+    def _word_scores(self, found: Sequence[_Candidate]) -> tuple[Floats, Floats]:
+        """Return `WordIndex.scores` of the rows, over the words of their tasks and codes."""
+        packed = {
+            TASK: [one.said.task_roots for one in found],
+            CODE: [one.said.code_roots for one in found],
+        }
+        found_roots = {
+            field: RootRows(
+                unpack(b"".join(some)), np.array([len(one) // ROOT_BYTES for one in some], np.int64)
+            )
+            for field, some in packed.items()
+        }
+        scores = word_agreements(self._transaction, found_roots, self._said, self._known)
+        return scores[TASK], scores[CODE]
+
+
+def _pairs(found: Sequence[Any]) -> tuple[Numbers, Floats]:
+    """Return the numbers of the nearest, about in order, and their dot products."""
+    return np.array([row[0] for row in found], np.int64), np.array([-row[1] for row in found], np.float32)
+
+
+def _all_of(numbers: Numbers, crowd: float, *, whole: bool) -> Pool:
+    """Return a pool of which all is to be scored, since nothing bounds the scores."""
+    return Pool(numbers, np.full(len(numbers), np.inf), crowd=crowd, whole=whole, at_once=len(numbers))
+
+
+@lru_cache(maxsize=16)
+def _facts_statement(filter: Filter, *, timed: bool) -> Select[Any]:
+    columns = [patterns.c.number, patterns.c.quality, *([rows.MICROS] if timed else [])]
+    named = zip(("numbers", "quality", "micros"), columns, strict=False)
+    return select(*(func.array_send(func.array_agg(column)).label(name) for name, column in named)).where(
+        ours(patterns), *rows.passing(filter)
+    )
+
+
+@lru_cache(maxsize=256)
+def _nearest_statement(filter: Filter, dimension: int) -> Select[Any]:
+    # The dimension stands in the statement as a literal: only so does the partial index fit it.
+    half = Half(dimension)
+    distance = cast(pattern_vectors.c.embedding, half).op("<#>")(cast(QUERY_VECTOR, half))
+    conditions = rows.passing(filter)
+    statement = select(pattern_vectors.c.number, NEGATIVE_DOT.label("negative"))
+    if conditions:
+        same = (
+            patterns.c.tenant_id == pattern_vectors.c.tenant_id,
+            patterns.c.project_id == pattern_vectors.c.project_id,
+            patterns.c.number == pattern_vectors.c.number,
+        )
+        statement = statement.join(patterns, and_(*same)).where(*conditions)
+    return (
+        statement.where(ours(pattern_vectors), pattern_vectors.c.dimension == literal_column(str(dimension)))
+        .order_by(distance)
+        .limit(bindparam("at_most", type_=Integer))
+    )
+
+
+@lru_cache(maxsize=16)
+def _facts_of(filter: Filter) -> Select[Any]:
+    """Return the statement that reads what a score is made of beside words and vectors."""
+    return select(
+        patterns.c.number,
+        patterns.c.key,
+        patterns.c.quality,
+        and_(true(), *rows.passing(filter)).label("passes"),
+        rows.MICROS.label("micros"),
+    ).where(ours(patterns), patterns.c.number == func.any(rows.NUMBERS))

@@ -1,0 +1,76 @@
+"""A search in a scope that is held in memory: every pattern is compared."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engramia.core.query import Search
+from engramia.core.ranking import lexical_part
+from engramia.providers.postgres.pools import Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
+from engramia.providers.postgres.scope_table import ScopeTable
+from engramia.providers.postgres.scored import Parts, Scored, scored
+
+
+class TableSource:
+    """One search over one table, whose rows are the numbers here. Implements `Source`."""
+
+    def __init__(
+        self, table: ScopeTable, search: Search, words: Sequence[str], vector: Floats | None
+    ) -> None:
+        self._table, self._search, self._vector = table, search, vector
+        size, asked = table.columns.size, table.roots.known(words)
+        self._task = table.task_words.scores_of(asked, size)
+        self._code = table.code_words.scores_of(asked, size)
+        self._passing = table.columns.passing(search.filter)
+
+    def pool(self, width: int) -> Pool:
+        """Return all patterns that can match."""
+        del width  # there are no others
+        columns, vector = self._table.columns, self._vector
+        rows = np.flatnonzero(self._passing)
+        cosines = None if vector is None else columns.products(vector)
+        crowd = 0.0 if cosines is None else crowd_of(cosines[columns.dense[: columns.size]])
+        all_rows = len(rows) == columns.size
+        some = slice(None) if all_rows else rows
+        found = Bounds(
+            rows,
+            None if cosines is None else cosines[some],
+            self._task[some],
+            self._code[some],
+            columns.quality[: columns.size][some],
+            columns.micros[: columns.size][some] if self._search.recency_weight else None,
+        )
+        return whole_pool(self._search, found, crowd)
+
+    def score(self, rows: Numbers) -> list[Scored]:
+        """Return these patterns with their exact scores."""
+        columns, table, places = self._table.columns, self._table, rows.tolist()
+        parts = Parts(
+            numbers=columns.number[rows].tolist(),
+            keys=[table.keys[place] for place in places],
+            tasks=[table.tasks[place] for place in places],
+            passes=self._passing[rows].tolist(),
+            cosines=self._cosines(rows),
+            task_words=self._task[rows],
+            code_words=self._code[rows],
+            quality=columns.quality[rows].tolist(),
+            micros=columns.micros[rows],
+        )
+        return scored(self._search, parts)
+
+    def lexical_crowd(self) -> float:
+        """Return how far the words of the `CROWD_RANK`-th best of all patterns agree, without filter."""
+        columns = self._table.columns
+        alive = columns.alive[: columns.size]
+        return crowd_of(lexical_part(self._task, self._code, self._search.fusion)[alive])
+
+    def _cosines(self, rows: Numbers) -> Floats | None:
+        """Return each row's cosine, summed in double precision: near 1 the angle is steep."""
+        if self._vector is None:
+            return None
+        columns = self._table.columns
+        products = columns.vector[rows].astype(np.float64)
+        products *= self._vector
+        found: Floats = products.sum(axis=1).astype(np.float32)
+        found[~columns.dense[rows]] = np.nan
+        return found

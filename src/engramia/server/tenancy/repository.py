@@ -1,0 +1,48 @@
+"""Tenants and projects in the database, inside a transaction that set the tenant."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from engramia.core.model import Scope
+from engramia.providers.postgres.tables import scopes
+from engramia.server.tenancy.model import Project
+from engramia.server.tenancy.tables import projects, tenants
+
+
+def lock_tenant(connection: Connection, tenant_id: str) -> bool:
+    """Hold the tenant until the transaction ends, once no other does; return whether there is one."""
+    held = select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id).with_for_update()
+    return connection.execute(held).one_or_none() is not None
+
+
+def add_tenant(connection: Connection, tenant_id: str, now: datetime) -> None:
+    """Make the tenant, unless it is there."""
+    made = insert(tenants).values(tenant_id=tenant_id, created_at=now)
+    connection.execute(made.on_conflict_do_nothing())
+
+
+def add_project(connection: Connection, scope: Scope, now: datetime) -> bool:
+    """Make the project, unless it is there; return whether it was made."""
+    made = insert(projects).values(tenant_id=scope.tenant_id, project_id=scope.project_id, created_at=now)
+    done = connection.execute(made.on_conflict_do_nothing().returning(projects.c.project_id))
+    return done.one_or_none() is not None
+
+
+def find_project(connection: Connection, scope: Scope) -> Project | None:
+    """Return the project, or None if there is none; one that only holds memories counts too.
+
+    The transaction must have set the whole scope.
+    """
+    made = select(projects.c.max_patterns).where(
+        projects.c.tenant_id == scope.tenant_id, projects.c.project_id == scope.project_id
+    )
+    row = connection.execute(made).one_or_none()
+    if row is not None:
+        return Project(row.max_patterns)
+    # What the command line or a migration has stored came without a key.
+    stored = select(scopes.c.tenant_id).where(
+        scopes.c.tenant_id == scope.tenant_id, scopes.c.project_id == scope.project_id
+    )
+    return None if connection.execute(stored).one_or_none() is None else Project()
