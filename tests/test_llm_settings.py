@@ -10,6 +10,8 @@ from engramia.providers.wrappers import Pooled
 from engramia.settings import LLMProvider, Settings
 from tests.providers.llm_server import CHAT, MESSAGES, VENDORS, Vendor, llm_server
 
+pytestmark = pytest.mark.slow
+
 KEYS = [
     "OPENAI_API_KEY",
     "ANTHROPIC_API_KEY",

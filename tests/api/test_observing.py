@@ -17,6 +17,8 @@ from engramia.testing import ScriptedLLM
 from tests.server.api import Api, service
 from tests.telemetry.collecting import collecting
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTED = {
     "engramia_pattern_count",
     "engramia_avg_eval_score",

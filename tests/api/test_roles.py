@@ -11,6 +11,8 @@ from engramia.server.kit.endpoints import PUBLIC
 from engramia.server.kit.permissions import PERMISSIONS, Role
 from tests.server.api import Api, service
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8"))
 METHODS = {"get", "post", "put", "patch", "delete"}
 KEY = "a-key-of-twenty-chars"

@@ -17,6 +17,8 @@ from engramia.demo import DemoQuery, DemoRun, load_queries, load_runs
 from engramia.settings import Settings
 from tests.cli.conftest import Cli
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "ghp_" + "aZ09" * 9
 RUNS = [
     DemoRun(id="slow", task="Sort 10 numbers.", code="bubble()", eval_score=4),

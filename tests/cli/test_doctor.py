@@ -14,6 +14,8 @@ from engramia.settings import Settings
 from engramia.testing import HashEmbeddings
 from tests.cli.conftest import Cli
 
+pytestmark = pytest.mark.slow
+
 
 def check(document: Any, name: str) -> Any:
     return next(one for one in document["checks"] if one["name"] == name)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from engramia.bootstrap import Memory
@@ -14,6 +15,8 @@ from engramia.errors import ProviderTimeoutError
 from engramia.settings import Settings
 from engramia.testing import HashEmbeddings
 from tests.cli.conftest import Cli
+
+pytestmark = pytest.mark.slow
 
 PATTERNS = EMBED_BATCH + 44
 

@@ -17,6 +17,8 @@ from tests.redis_server import RedisServer, redis_server
 from tests.server.kit.edge_app import at_once
 from tests.server.serving import Answer, Wire
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["redis_server"]
 
 KEY = "a-key-of-the-shared-limits"

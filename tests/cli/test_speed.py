@@ -5,6 +5,8 @@ import pytest
 from engramia.cli.stopwatch import SHORT_TEXT, Runs, Timing, TopicVectors
 from tests.cli.conftest import Cli
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_measures_every_operation_at_the_size_asked_for(cli: Cli) -> None:
     document = cli("bench", "--size", "60", "--json").document

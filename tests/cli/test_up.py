@@ -132,7 +132,11 @@ def test_other_commands_find_the_database(place: Path) -> None:
         learn(running, running.announced["owner_key"])
         printed = run(place, "up", "--print-env", "--json")
         environment = json.loads(printed.stdout)
-        assert environment == running.announced["environment"]
+        secret = place / "postgres-secret-key"
+        hashed_under = {"ENGRAMIA_SECRET_KEY": secret.read_text()}
+        assert environment == running.announced["environment"] | hashed_under
+        assert secret.stat().st_mode & 0o777 == 0o600
+        assert kept_secrets(environment["ENGRAMIA_DATABASE_URL"]) == []
         command = shlex.join(COMMAND)
         sourced = subprocess.run(
             ["sh", "-c", f'eval "$({command} up --print-env)" && {command} status --json'],
@@ -140,6 +144,8 @@ def test_other_commands_find_the_database(place: Path) -> None:
         )  # fmt: skip
         assert sourced.returncode == 0, sourced
         assert json.loads(sourced.stdout)["metrics"]["pattern_count"] == 1
+        made = run(place, "keys", "create", "another", "--role", "reader", "--json", **environment)
+        assert recalled(running, json.loads(made.stdout)["secret"]) == ["duplicate"]
         dumped = subprocess.run(
             ["sh", "-c", running.announced["backup"]], cwd=place.parent, capture_output=True, check=False,
             timeout=60,
@@ -150,6 +156,13 @@ def test_other_commands_find_the_database(place: Path) -> None:
         assert (again.returncode, json.loads(again.stdout)["error"]) == (ExitCode.STORAGE, "storage_error")
         assert "Another process runs the Postgres server" in json.loads(again.stdout)["detail"]
         assert running.ask("GET", "/v1/health/live")[0] == 200
+
+
+def kept_secrets(url: str) -> list[str]:
+    """Return the secrets that the database itself holds."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT name FROM service_secrets WHERE name = 'key_pepper'")
+        return [name for (name,) in found]
 
 
 def moved_to_a_real_server(place: Path, running: Started) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from engramia.core.jobs import UNFINISHED, Job, JobStatus
 from engramia.core.model import Scope
 from engramia.core.ports import JobStore, Storage
 from tests.contract.job_samples import ERROR, at, job, name
+
+pytestmark = pytest.mark.slow
 
 _numbers = itertools.count()
 

@@ -16,6 +16,8 @@ from engramia.errors import EmbeddingModelMismatchError
 from engramia.providers.json.storage import JSONStorage
 from tests.contract.samples import NOW, Vector, dense, key, record, search, unit
 
+pytestmark = pytest.mark.slow
+
 _WORDS = "read sort merge rows columns json csv users by date in reverse 7 12 not every file".split()
 _DIMENSION = 8
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from engramia.core.adversarial import Verdict, detect
 
+pytestmark = pytest.mark.slow
+
 SNIPPETS = [snippet for name in FILES for snippet in snippets(name)]
 LANGUAGES = ("python", "javascript", "bash", "sql")
 FIGURES = "Total: 4815.16\nCount: 2342"

@@ -14,6 +14,8 @@ from tests.deploy.compose import PRODUCTION, ROOT, raw
 from tests.deploy.dockerfile import Instruction, stages
 from tests.server.api import service
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "deploy" / "healthcheck.py"
 
 

@@ -11,6 +11,8 @@ import pytest
 from engramia.sdk.webhook import EngramiaWebhook
 from tests.server.api import service
 
+pytestmark = pytest.mark.slow
+
 LEARNS = 12
 
 

@@ -46,7 +46,7 @@ class Reply:
     body: Any
 
 
-@dataclass
+@dataclass(eq=False)
 class Client:
     """One connection with one key; notes every answer. Not for several threads."""
 

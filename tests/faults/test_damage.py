@@ -14,6 +14,8 @@ from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 from tests.contract.samples import at_cosine, dense, key, record
 from tests.faults.steps import opened
 
+pytestmark = pytest.mark.slow
+
 _COUNT = 6
 
 

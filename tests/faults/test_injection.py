@@ -13,6 +13,8 @@ import pytest
 
 from tests.faults.steps import STEPS, contents, opened, states
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).parents[2]
 _CALLS = ("pwrite64", "fdatasync", "fsync", "rename", "ftruncate", "mkdir", "unlink", "unlinkat")
 

@@ -13,6 +13,8 @@ from engramia.providers.json.storage import JSONStorage
 from tests.contract.samples import key, search, unit
 from tests.faults.worker import first
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).parents[2]
 
 

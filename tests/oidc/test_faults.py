@@ -15,6 +15,8 @@ from tests.oidc.forger import AUDIENCE, Forger
 from tests.server.api import Api, service
 from tests.server.kit.edge_app import at_once
 
+pytestmark = pytest.mark.slow
+
 KINDS = 1_000
 CLIENTS = 16
 

@@ -17,6 +17,8 @@ from engramia.errors import ProviderNotConfiguredError
 from engramia.providers.local import LocalEmbeddings
 from engramia.providers.local.weights import PACKAGE, TOKENIZER_FILE, WEIGHTS_FILE, installed_weights
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = json.loads((Path(__file__).parent / "reference_vectors.json").read_text(encoding="utf-8"))
 MIXED = [
     "sort a list",

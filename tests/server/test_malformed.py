@@ -8,6 +8,8 @@ import pytest
 from tests.server.kit.edge_app import AUTHORIZED, edge
 from tests.server.malformed import COUNT, Malformed, fire, malformed
 
+pytestmark = pytest.mark.slow
+
 
 def frozen(one: Malformed) -> tuple[object, ...]:
     return (one.headers, one.body if isinstance(one.body, bytes) else "chunks", one.what)

@@ -1,6 +1,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 LIST = "import sys, engramia, engramia.bootstrap; print('\\n'.join(sys.modules))"
 
 

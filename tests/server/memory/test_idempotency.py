@@ -22,6 +22,8 @@ from engramia.testing import FrozenClock, HashEmbeddings, ScriptedLLM
 from tests.server.api import Api, service
 from tests.server.serving import Answer
 
+pytestmark = pytest.mark.slow
+
 RUN = {"task": "Sort rows by date", "code": "rows.sort()", "eval_score": 8, "on_duplicate": "keep_both"}
 WORK = {"task": "Sort rows by date", "code": "rows.sort()", "num_evals": 1}
 REPLAYED = "Idempotency-Replayed"
