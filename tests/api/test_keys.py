@@ -1,6 +1,7 @@
 """Keys, projects and quotas over HTTP, on a real database."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -311,3 +312,29 @@ def test_no_secret_is_ever_logged(owner: Api, caplog: pytest.LogCaptureFixture) 
     assert "key.created" in lines
     for secret in (key["secret"], rotated["secret"], unknown, BOOTSTRAP):
         assert secret not in lines
+
+
+def test_who_was_refused_stands_in_the_trail_of_their_own_tenant(owner: Api) -> None:
+    editor, gone = made(owner, role="editor"), made(owner, role="reader")
+    assert bearing(owner, editor["secret"], X_Project_Id="other").get("/v1/metrics").status == 403
+    assert owner.call("DELETE", f"/v1/keys/{gone['id']}").status == 200
+    assert bearing(owner, gone["secret"]).get("/v1/metrics").status == 401
+    expected = {(editor["id"], "auth.refused"), (gone["id"], "auth.refused")}
+    deadline = time.monotonic() + 20
+    while (found := refused(owner)) != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert found == expected
+
+
+def refused(owner: Api) -> set[tuple[str, str]]:
+    """Return who was refused, as the tenant is told; rows of refusals are written in the background."""
+    entries = owner.get("/v1/audit?outcome=refused").json()["entries"]
+    return {(entry["actor"], entry["event"]) for entry in entries}
+
+
+def test_a_wrong_token_leaves_an_audit_line(nobody: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "engramia.audit"):
+        assert nobody.post("/v1/keys/bootstrap", {"token": "a wrong one"}).status == 401
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line for line in lines if "auth.refused" in line and "/v1/keys/bootstrap" in line] == lines != []
+    assert "a wrong one" not in caplog.text

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -99,7 +99,10 @@ class Site:
 @contextmanager
 def site(folder: Path, *, workers: int = 1) -> Iterator[Site]:
     home = Path(tempfile.mkdtemp(prefix="engramia-service-"))
-    with PrivateServer(home, options={"shared_buffers": "64MB", "max_connections": "150"}) as postgres:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, home)
+        options = {"shared_buffers": "64MB", "max_connections": "150"}
+        postgres = stack.enter_context(PrivateServer(home, options=options))
         url = postgres.create_database("service")
         upgrade(url)
         environment = {
@@ -111,7 +114,6 @@ def site(folder: Path, *, workers: int = 1) -> Iterator[Site]:
         serve = ("serve", "--port", "0", "--workers", str(workers))
         with started(folder / "data", *serve, **environment, **_UNLIMITED) as service:
             yield Site(postgres, url, service, secrets)
-    shutil.rmtree(home)
 
 
 def owner_secret(url: str, scope: Scope) -> str:

@@ -65,7 +65,7 @@ ENDPOINTS = {
 
 async def _refuse() -> None:
     raise DatabaseRequiredError(
-        "This needs keys and accounts that are kept in Postgres (the auth mode db); this server has none."
+        "This needs keys and accounts that are kept in Postgres, and is not served here."
     )
 
 

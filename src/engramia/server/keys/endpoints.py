@@ -23,7 +23,7 @@ from engramia.errors import (
 )
 from engramia.server.keys import examples, schemas
 from engramia.server.keys.model import Principal
-from engramia.server.kit.auditing import asked_by
+from engramia.server.kit.auditing import asked_by, refusals_noted
 from engramia.server.kit.bodies import documented, read_body
 from engramia.server.kit.caller import Caller
 from engramia.server.kit.endpoints import ERRORS_OF_BODIES, guarded
@@ -88,7 +88,8 @@ async def bootstrap(request: Request) -> Response:
     """
     keys = _keys(request)
     body = await read_body(request, schemas.BootstrapRequest)
-    _check_token(keys.bootstrap_token, body.presented)
+    with refusals_noted(request):
+        _check_token(keys.bootstrap_token, body.presented)
 
     def make() -> Document:
         made = keys.service.bootstrap(_principal(request, _FIRST_OWNER))

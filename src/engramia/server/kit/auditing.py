@@ -1,6 +1,7 @@
 """How the service accounts for acts: who asked, what was done, and the trail that keeps it."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -11,6 +12,7 @@ from engramia.core.audit import AuditEntry, AuditFact, AuditOutcome, AuditStamp
 from engramia.core.model import Scope
 from engramia.core.ports import Stores
 from engramia.errors import AuthenticationError, AuthorizationError
+from engramia.server.kit.audit_log import AuditLog
 from engramia.server.kit.caller import Caller
 from engramia.server.kit.one_transaction import OneTransaction
 
@@ -64,6 +66,27 @@ def asked_by(request: Request, caller: Caller) -> AskedBy:
         request_id=state.get("request_id"),
         ip=None if peer is None else str(peer),
     )
+
+
+@contextlib.contextmanager
+def refusals_noted(request: Request) -> Iterator[None]:
+    """Account for a refusal of the block, which checks a token of its own in place of a key."""
+    try:
+        yield
+    except AuthenticationError as error:
+        state = request.scope["state"]
+        note: AuditLog = request.app.state.audit.note
+        note(
+            "auth.refused",
+            outcome="refused",
+            actor=None,
+            ip=str(state["peer"]) if "peer" in state else None,
+            request_id=state.get("request_id"),
+            method=request.method,
+            path=request.url.path,
+            reason=str(error),
+        )
+        raise
 
 
 class Trail(Protocol):

@@ -80,12 +80,10 @@ class Authentication:
         state = scope.setdefault("state", {})
         peer = state.get("peer") or self._peers.of(scope)
         headers = Headers(raw=scope["headers"])
-        holder = None
         try:
-            holder = await self._authenticator.authenticate(headers, peer)
-            caller = in_project(holder, headers)
+            caller = in_project(await self._authenticator.authenticate(headers, peer), headers)
         except EngramiaError as exc:
-            self._note(exc, holder, peer, scope)
+            self._note(exc, peer, scope)
             await send_problem(problem_of(exc), scope, receive, send)
             return
         state["caller"] = caller
@@ -95,12 +93,12 @@ class Authentication:
     def _is_public(self, path: str) -> bool:
         return path in self._public or path.startswith(PUBLIC_FOLDERS)
 
-    def _note(self, exc: EngramiaError, holder: Caller | None, peer: Peer, scope: Scope) -> None:
+    def _note(self, exc: EngramiaError, peer: Peer, scope: Scope) -> None:
         if isinstance(exc, AuthenticationError | AuthorizationError):
             self._audit(
                 "auth.refused",
                 outcome="refused",
-                **_whose(exc, holder),
+                **_whose(exc),
                 ip=str(peer),
                 request_id=scope["state"].get("request_id"),
                 method=scope["method"],
@@ -111,14 +109,24 @@ class Authentication:
             log_failure(exc, problem_of(exc))
 
 
-def _whose(exc: EngramiaError, holder: Caller | None) -> dict[str, str | None]:
+def _whose(exc: EngramiaError) -> dict[str, str | None]:
     """Return what is known of who was refused."""
     if isinstance(exc, KnownRefusalError):
         return {"actor": exc.key_id, "tenant_id": exc.tenant_id, "project_id": exc.project_id}
-    if holder is not None:
-        scope = holder.scope
-        return {"actor": holder.key_id, "tenant_id": scope.tenant_id, "project_id": scope.project_id}
+    if isinstance(exc, ProjectRefusedError):
+        scope = exc.caller.scope
+        return {"actor": exc.caller.key_id, "tenant_id": scope.tenant_id, "project_id": scope.project_id}
     return {"actor": None}
+
+
+class ProjectRefusedError(AuthorizationError):
+    """The caller named a project, and its role may not; it goes into the audit trail as who it is."""
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(
+            f"Role '{caller.role.value}' may not name a project with {PROJECT_HEADER}; admin and owner may."
+        )
+        self.caller = caller
 
 
 def in_project(caller: Caller, headers: Headers) -> Caller:
@@ -133,9 +141,7 @@ def in_project(caller: Caller, headers: Headers) -> Caller:
     if scope == caller.scope:
         return caller
     if caller.role.rank < Role.ADMIN.rank:
-        raise AuthorizationError(
-            f"Role '{caller.role.value}' may not name a project with {PROJECT_HEADER}; admin and owner may."
-        )
+        raise ProjectRefusedError(caller)
     return replace(caller, scope=scope)
 
 

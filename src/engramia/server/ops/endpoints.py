@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from engramia import errors
 from engramia.memory.facade import Memory
+from engramia.server.kit.auditing import refusals_noted
 from engramia.server.kit.endpoints import guarded
 from engramia.server.kit.error_responses import responses_for
 from engramia.server.kit.errors import problem_of, response_of, status_of
@@ -154,7 +155,8 @@ async def metrics(request: Request) -> Response:
     exposition = ops.metrics
     if exposition is None:
         raise errors.NotFoundError("There is nothing at this path.")
-    ops.metrics_token.check(request.headers)
+    with refusals_noted(request):
+        ops.metrics_token.check(request.headers)
     accept = request.headers.get("accept")
     media_type, body = await services_of(request).lanes.run(Lane.QUICK, lambda: exposition.render(accept))
     return Response(body, headers={"Content-Type": media_type})
