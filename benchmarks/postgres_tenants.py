@@ -1,7 +1,8 @@
 """Many tenants of uneven size in one database, made from a seed and loaded by COPY as the owner.
 
 Sizes fall by Zipf's law behind one tenant that holds half of all. Vectors have 384 dimensions and lie in
-clusters: the direction of a topic, a smaller part along 32 hidden ones, and noise; so neighbours
+clusters: the direction of a topic, a smaller part along 32 hidden ones, and noise; so the
+nearest are of one topic and still differ.
 """
 
 import io
@@ -140,6 +141,11 @@ def _load_tenant(connection: psycopg.Connection, tenant: int, size: int, world: 
         _posting_rows(tenant, pairs),
     )
     connection.execute(
+        "INSERT INTO word_counts SELECT tenant_id, project_id, field, root, sum(octet_length(members) / 2) "
+        "FROM word_postings WHERE tenant_id = %s AND project_id = %s GROUP BY 1, 2, 3, 4",
+        [name(tenant), PROJECT],
+    )
+    connection.execute(
         "INSERT INTO scopes (tenant_id, project_id, embedding_model, dimension, next_number, patterns, "
         "dense, revision) VALUES (%s, %s, %s, %s, %s, %s, %s, nextval('engramia_revisions'))",
         [name(tenant), PROJECT, MODEL, DIMENSION, size, size, size],
@@ -249,12 +255,12 @@ def _copy_vectors(
         copy.write(_SIGNATURE + rows.tobytes() + struct.pack(">h", -1))
 
 
-def asked(world: World, tenant: int, size: int, count: int) -> list[tuple[str, Vectors]]:
+def asked(world: World, tenant: int, size: int, count: int, seed: int = 0) -> list[tuple[str, Vectors]]:
     """Return `count` recalls of a tenant: tasks in half of a stored one's words, vectors near its own."""
-    chance = random.Random(tenant)  # noqa: S311 - test data
+    chance = random.Random(tenant + seed * 10**6)  # noqa: S311 - test data
     batch = chance.randrange((size + _BATCH - 1) // _BATCH)
     stored = world.draw(tenant, min(_BATCH, size - batch * _BATCH), seed=batch)
-    others = world.draw(tenant, count, seed=10**6)
+    others = world.draw(tenant, count, seed=10**6 + seed)
     wanted = np.array([chance.randrange(len(stored.vectors)) for _ in range(count)])
     vectors = _unit(0.85 * stored.vectors[wanted] + 0.5 * others.vectors)
     half = _TASK_WORDS // 2

@@ -21,8 +21,12 @@ from engramia.db.private_server import PrivateServer, find_binaries
 from tests.postgres import QUICK
 
 DATABASE = "replicated"
-TALKATIVE = {**QUICK, "log_statement": "all", "log_min_messages": "warning"}
-"""Settings of a server whose log tells every statement."""
+TALKATIVE = {**QUICK, "log_statement": "all", "log_min_messages": "warning", "wal_keep_size": "1GB"}
+"""Settings of a server whose log tells every statement.
+
+Each copy of the primary makes a checkpoint, which would take away what a replica that is held up has yet to
+read.
+"""
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)")
 
 

@@ -14,6 +14,8 @@ from tests.mcp.clients import done, over_http, refused, talk
 from tests.server.api import Api, service
 from tests.server.serving import Answer, ask
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key-of-the-mcp-tests"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 ACCEPT = {"accept": "application/json, text/event-stream"}

@@ -21,6 +21,8 @@ from tests.e2e.served import ISSUE, model
 from tests.mcp.clients import REVISIONS, Era, done, over_http, refused, talk
 from tests.server.api import Api, service
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key-of-the-mcp-tests"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 TASK = "Merge two CSV files by their id column"

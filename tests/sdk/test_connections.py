@@ -21,6 +21,8 @@ from engramia.sdk.webhook import EngramiaWebhook
 from tests.sdk.api_server import ApiServer, Asked, answer, api_server, closing, dripping, raw, until
 from tests.sdk.conftest import Connect
 
+pytestmark = pytest.mark.slow
+
 OWN_CERTIFICATE = Path(__file__).parent / "loopback.pem"
 
 

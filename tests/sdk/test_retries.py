@@ -17,6 +17,8 @@ from engramia.sdk.webhook import EngramiaWebhook
 from tests.sdk.api_server import ApiServer, Reply, answer, cut_off, hung_up, raw, refusal, reset, until
 from tests.sdk.conftest import Connect
 
+pytestmark = pytest.mark.slow
+
 PRUNED = answer({"pruned": 1})
 RECALLED = answer({"matches": [], "has_more": False, "next_offset": None})
 METRICS: Call[Any] = get("/v1/metrics", whole)

@@ -3,6 +3,7 @@
 They are compiled once. What SQLAlchemy does around each execution (events, results of its own) is left out.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import batched
@@ -69,7 +70,10 @@ def send(connection: Connection, statements: Due) -> None:
 
 def _queue(driver: "psycopg.Connection[Any]", statements: Due) -> None:
     for sql, values in statements:
-        driver.execute(sql, values)
+        if isinstance(values, Mapping):
+            driver.execute(sql, values)
+        else:  # thousands of numbered values: looking for names among them would take longer than all else
+            psycopg.RawCursor(driver).execute(sql, values)
 
 
 def ready(statement: Executable, values: Mapping[str, Any]) -> tuple[str, Params]:
@@ -88,8 +92,9 @@ def insertions(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tupl
 
 @lru_cache(maxsize=256)
 def _insertion(table: str, columns: tuple[str, ...], rows: int) -> str:
-    row = f"({', '.join(['%s'] * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - names of ours
+    number = itertools.count(1)
+    values = (f"({', '.join(f'${next(number)}' for _ in columns)})" for _ in range(rows))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join(values)}"  # noqa: S608 - names of ours
 
 
 @lru_cache(maxsize=1024)

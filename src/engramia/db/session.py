@@ -87,6 +87,15 @@ class DeadlineConnection(psycopg.Connection[Any]):
             self.close()
             raise SilentServerError(f"no answer within {self.deadline:g} s") from error
 
+    def __del__(self, /, *_: object) -> None:
+        """Hang up, as psycopg's own does, but without a warning.
+
+        SQLAlchemy lets go of open ones if a server fails amid its first questions to it, or if they come back
+        to a pool that was disposed of meanwhile.
+        """
+        if hasattr(self, "pgconn"):
+            self.pgconn.finish()
+
 
 class Database:
     """A pool of connections that act as the application's role. Nothing is opened until it is first used."""

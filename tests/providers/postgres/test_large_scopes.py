@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from engramia.core.model import Classification, Scope
 from engramia.core.ports import ScopedStorage
 from engramia.core.query import Filter, Search
+from engramia.providers.postgres.sketches import read_sketches
 from engramia.providers.postgres.storage import PostgresStorage
+from engramia.providers.postgres.transaction import ScopeTransaction, begin_reading
 from engramia.providers.postgres.vector_plan import VectorPlan
 from tests.contract.samples import MODEL, key, record, search
 
@@ -107,6 +109,69 @@ def test_a_small_scope_beside_a_big_one_gets_all_its_matches(
     make_index(by_index)
     for question in questions(limit=50, deduplicate=False):
         assert keys(by_index, SMALL, question) == keys(exact, SMALL, question)
+
+
+type Counts = dict[tuple[int, int], int]
+
+_KEPT = "SELECT field, root, patterns FROM word_counts WHERE tenant_id = 'big'"
+_HELD = (
+    "SELECT field, root, sum(octet_length(members)) / 2 FROM word_postings "
+    "WHERE tenant_id = 'big' GROUP BY 1, 2"
+)
+
+
+def counted(url: str) -> tuple[Counts, Counts]:
+    """Return how many patterns of the big scope have each root, as is counted and by the postings."""
+    with psycopg.connect(url) as connection:
+        kept, held = (connection.execute(asked).fetchall() for asked in (_KEPT, _HELD))
+    return {(row[0], row[1]): row[2] for row in kept}, {(row[0], row[1]): int(row[2]) for row in held}
+
+
+def test_the_counts_of_roots_are_those_of_the_postings(by_index: PostgresStorage, postgres_url: str) -> None:
+    kept, held = counted(postgres_url)
+    assert len(kept) > _SIZE
+    assert kept == held
+    with by_index.scoped(BIG).writing() as stores:
+        stores.patterns.delete([key(number) for number in range(0, _SIZE, 3)])
+        stores.patterns.add(record(5000, "task w5000 about t3", embedding_model=MODEL), vectors(1, 9)[0])
+    after, held = counted(postgres_url)
+    assert after == held
+    assert len(after) < len(kept)
+    assert min(after.values()) > 0
+    by_index.scoped(BIG).erase()
+    assert counted(postgres_url)[0] == {}
+
+
+def test_sketches_guess_cosines(by_index: PostgresStorage) -> None:
+    known, stored = read_sketches(by_index.database, BIG), vectors(_SIZE, 1)
+    assert known is not None
+    question = vectors(1, 3)[0]
+    guess = known.cosines(question, np.arange(_SIZE))
+    differing = ((stored > 0) != (question > 0)).sum(axis=1)
+    np.testing.assert_allclose(guess, np.cos(np.pi * differing / _DIMENSION), atol=1e-6)
+    beyond = known.cosines(question, np.array([_SIZE, _SIZE + 10**6]))
+    assert np.isnan(beyond).all()
+
+
+def test_sketches_are_read_behind_the_first_recall_and_kept(by_index: PostgresStorage) -> None:
+    make_index(by_index)
+    before = len(by_index.memory)
+    keys(by_index, BIG, questions()[0])
+    by_index.sketches.wait(30.0)
+    assert len(by_index.memory) >= before + _SIZE * 8
+    asked = questions(limit=10)
+    assert [len(keys(by_index, BIG, question)) for question in asked] == [10] * len(asked)
+
+
+def test_sketches_of_a_scope_that_was_erased_are_not_used(by_index: PostgresStorage) -> None:
+    make_index(by_index)
+    keys(by_index, BIG, questions()[0])
+    by_index.sketches.wait(30.0)
+    by_index.scoped(BIG).erase()
+    fill(by_index.scoped(BIG), 400, 5)
+    with by_index.database.transaction(begin_reading(BIG)) as (connection, row):
+        transaction = ScopeTransaction(connection, BIG, row, writable=False)
+        assert by_index.memory.sketches(transaction) is None
 
 
 def has_index(url: str) -> bool:

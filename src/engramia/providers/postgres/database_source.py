@@ -1,6 +1,7 @@
 """A search in a scope that only the database holds: candidates by index and postings, or all patterns."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ from engramia.providers.postgres.query_words import (
     sharing,
 )
 from engramia.providers.postgres.scored import Parts, Scored, scored
+from engramia.providers.postgres.sketches import Sketches
 from engramia.providers.postgres.tables import Half, pattern_texts, pattern_vectors, patterns
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_statements import NEGATIVE_DOT, QUERY_VECTOR
@@ -48,9 +50,13 @@ from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, query_code
 
 _NEAR = -0.98
 """Negative cosine from which on it is summed in double precision: there the angle is steep."""
-_NEAREST = 100
+_NEAREST = 64
 _CANDIDATES = 384
+_SKETCHED = 160
+"""Candidates that do as well where sketches tell which are near."""
 _WIDER = 4
+_GUESSED = 4000
+"""Patterns that share words, the best by words, of which it is guessed how near they are."""
 _CROWD_AT_ONCE = 64
 _AT_ONCE = 96
 """Patterns that are worth to be read at once where bounds are loose."""
@@ -84,6 +90,13 @@ class _Candidate(NamedTuple):
     """None without a vector."""
 
 
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """That an index over the vectors is there, and what tells more of them, if it is known."""
+
+    sketches: Sketches | None
+
+
 class DatabaseSource:
     """One search over the tables of one scope. Implements `Source`."""
 
@@ -95,17 +108,18 @@ class DatabaseSource:
         vector: Floats | None,
         known: ScopeFrequencies,
         *,
-        indexed: bool,
+        nearby: Nearby | None,
     ) -> None:
+        """Look for candidates by the index as `nearby` says, or compare all without it."""
         self._transaction, self._search, self._vector, self._known = transaction, search, vector, known
-        self._indexed = indexed
+        self._nearby = nearby
         codes = np.array(sorted(query_codes(words)), np.int64)
         self._said = query_words(transaction, codes, known)
 
     def pool(self, width: int) -> Pool:
         """Return patterns nearby and such as share the query's rarer words, or all that can match."""
         near_enough = width * _NEAREST * _WIDER < self._transaction.row.dense
-        if self._indexed and self._vector is not None and near_enough:
+        if self._nearby is not None and self._vector is not None and near_enough:
             return self._near_pool(self._vector, width)
         return self._whole_pool()
 
@@ -181,40 +195,50 @@ class DatabaseSource:
         near = dots >= search.min_similarity - ERROR
         # What lies beyond the last one is less similar still.
         passed = len(dots) == wanted and not near.all()
-        if passed and row.dense == row.patterns:
-            numbers = nearest[near]
-            return _all_of(numbers, crowd_of(anywhere), whole=True)
         beyond = 0.0 if passed else float(dots.min(initial=1.0)) if len(dots) else 0.0
-        numbers = self._promising(nearest, dots, found, beyond, _CANDIDATES * width)
+        numbers = self._promising(nearest, dots, found, beyond, width)
         bounds = read_candidates(self._transaction, search.filter, vector, numbers, self._said, self._known)
         pool = whole_pool(search, bounds, crowd_of(anywhere))
-        pool.whole = False
+        pool.whole = passed and row.dense == row.patterns
         return pool
 
     def _promising(
-        self, nearest: Numbers, dots: Floats, found: Sharing, beyond: float, count: int
+        self, nearest: Numbers, dots: Floats, found: Sharing, beyond: float, width: int
     ) -> Numbers:
-        """Return about `count` patterns, ascending: the nearest, and the best of those sharing telling words.
+        """Return those likely the best of those nearest and those that share telling words, ascending.
 
         Their own norms are not known: tasks are taken to weigh what the query does, codes four times that.
         """
-        numbers = np.union1d(nearest, found.numbers)
+        bound = {field: found.bound(field, self._said) ** 2 for field in FIELDS}
+        bound[CODE] /= np.float32(2.0)
+        some = _best(lexical_part(bound[TASK], bound[CODE], self._search.fusion), width * _GUESSED)
+        sharers = found.numbers[some]
+        numbers = np.union1d(nearest, sharers)
+        count = width * (_CANDIDATES if self._nearby is None or self._nearby.sketches is None else _SKETCHED)
         if len(numbers) <= count:
             return numbers
-        cosines = np.full(len(numbers), beyond * _BEYOND, np.float32)
+        cosines = self._guess(numbers, beyond * _BEYOND)
         cosines[np.searchsorted(numbers, nearest)] = dots
-        bound = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
-        places = np.searchsorted(numbers, found.numbers)
+        places = np.searchsorted(numbers, sharers)
+        agreed = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
         for field in FIELDS:
-            bound[field][places] = found.bound(field, self._said) ** 2
-        estimate = relevance(cosines, bound[TASK], bound[CODE] / np.float32(2.0), self._search.fusion)
-        return np.sort(numbers[np.argpartition(estimate, -count)[-count:]])
+            agreed[field][places] = bound[field][some]
+        estimate = relevance(cosines, agreed[TASK], agreed[CODE], self._search.fusion)
+        return np.sort(numbers[_best(estimate, count)])
+
+    def _guess(self, numbers: Numbers, otherwise: float) -> Floats:
+        """Return what the cosines of these patterns may be."""
+        sketches = None if self._nearby is None else self._nearby.sketches
+        if sketches is None or self._vector is None:
+            return np.full(len(numbers), otherwise, np.float32)
+        found = sketches.cosines(self._vector, numbers)
+        return np.where(np.isnan(found), np.float32(otherwise), found)
 
     def _nearest_and_sharing(self, vector: Floats, count: int) -> tuple[Numbers, Floats, Sharing]:
         """Return the nearest patterns with their dot products, and those that share telling words."""
-        transaction, chosen = self._transaction, self._search.filter
-        nearest = _nearest_statement(rows.shape(chosen), len(vector))
-        values = {"query_vector": vector, "at_most": count, **rows.filter_values(chosen)}
+        transaction, passing = self._transaction, self._search.filter
+        nearest = _nearest_statement(rows.shape(passing), len(vector))
+        values = {"query_vector": vector, "at_most": count, **rows.filter_values(passing)}
         asked = asked_roots(self._said.telling())
         first, *postings = transaction.fetch_each_after(_BY_INDEX, nearest, *POSTINGS, **values, **asked)
         shared = shared_by([row for (row,) in postings], self._said, transaction.row.next_number)
@@ -282,14 +306,14 @@ class DatabaseSource:
         return scores[TASK], scores[CODE]
 
 
+def _best(values: Floats, count: int) -> NDArray[np.intp]:
+    """Return the places of the `count` highest values, in no order."""
+    return np.arange(len(values)) if len(values) <= count else np.argpartition(values, -count)[-count:]
+
+
 def _pairs(found: Sequence[Any]) -> tuple[Numbers, Floats]:
     """Return the numbers of the nearest, about in order, and their dot products."""
     return np.array([row[0] for row in found], np.int64), np.array([-row[1] for row in found], np.float32)
-
-
-def _all_of(numbers: Numbers, crowd: float, *, whole: bool) -> Pool:
-    """Return a pool of which all is to be scored, since nothing bounds the scores."""
-    return Pool(numbers, np.full(len(numbers), np.inf), crowd=crowd, whole=whole, at_once=len(numbers))
 
 
 @lru_cache(maxsize=16)

@@ -5,14 +5,17 @@ same as last time. What was learned since shows by `next_number` and is counted 
 deleted or its words changed) raises `words_epoch`, and everything is forgotten.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, and_, bindparam, cast, func, or_, select
+from sqlalchemy import Select, bindparam, func, select
 
 from engramia.db.bigints import Bigints
-from engramia.providers.postgres.tables import BigintArray, pattern_texts, word_postings
+from engramia.providers.postgres import arrays
+from engramia.providers.postgres.tables import BigintArray, pattern_texts, word_counts
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
-from engramia.providers.postgres.words import CODE, MEMBER_BYTES, TASK, Codes, unpack
+from engramia.providers.postgres.words import CODE, TASK, Codes, unpack
 
 type Counts = NDArray[np.int64]
 
@@ -20,28 +23,19 @@ _FIELDS = (TASK, CODE)
 _CATCH_UP = 256
 """Patterns learned since, of which it is not worth to count up more."""
 
-_MISSING = (
-    select(
-        word_postings.c.field,
-        word_postings.c.root,
-        cast(func.sum(func.octet_length(word_postings.c.members)) / MEMBER_BYTES, BigInteger).label(
-            "patterns"
-        ),
+
+def _missing(field: int) -> Select[Any]:
+    return select(
+        arrays.column(word_counts.c.root).label("roots"),
+        arrays.column(word_counts.c.patterns).label("counts"),
+    ).where(
+        ours(word_counts),
+        word_counts.c.field == field,
+        word_counts.c.root == func.any(bindparam(f"roots_{field}", type_=BigintArray)),
     )
-    .where(
-        ours(word_postings),
-        or_(
-            *(
-                and_(
-                    word_postings.c.field == field,
-                    word_postings.c.root == func.any(bindparam(f"roots_{field}", type_=BigintArray)),
-                )
-                for field in _FIELDS
-            )
-        ),
-    )
-    .group_by(word_postings.c.field, word_postings.c.root)
-)
+
+
+_MISSING = tuple(_missing(field) for field in _FIELDS)
 _LEARNED = select(pattern_texts.c.task_roots, pattern_texts.c.code_roots).where(
     ours(pattern_texts), pattern_texts.c.number >= bindparam("from_number")
 )
@@ -113,8 +107,8 @@ class ScopeFrequencies:
         if not any(some.size for some in roots.values()):
             return
         asked = {f"roots_{field}": Bigints(some) for field, some in roots.items()}
-        found = transaction.fetch(_MISSING, **asked)
-        for field in _FIELDS:
-            counts = {row.root: row.patterns for row in found if row.field == field}
-            found_counts = [counts.get(root, 0) for root in roots[field].tolist()]
-            self._known[field].learn(roots[field], np.array(found_counts, np.int64))
+        found = transaction.fetch_each(*_MISSING, **asked)
+        for field, (row,) in zip(_FIELDS, found, strict=True):
+            counts = np.zeros(len(roots[field]), np.int64)
+            counts[np.searchsorted(roots[field], arrays.integers(row.roots))] = arrays.integers(row.counts)
+            self._known[field].learn(roots[field], counts)

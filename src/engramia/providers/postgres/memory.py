@@ -2,15 +2,20 @@
 
 import contextlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
+from engramia.core.model import Scope
 from engramia.providers.postgres.frequencies import ScopeFrequencies
 from engramia.providers.postgres.scope_table import ScopeTable, bytes_of
+from engramia.providers.postgres.sketches import Sketches, SketchMaker
 from engramia.providers.postgres.transaction import ScopeTransaction
 
 _FREQUENCY_BYTES = 16
+_MISSED_AGAIN = 60.0  # seconds
 
 
 @dataclass(slots=True)
@@ -21,11 +26,15 @@ class _Held:
     table: ScopeTable | None = None
     idle: list[ScopeFrequencies] = field(default_factory=list)
     """As often as transactions ever asked at once: each follows its own snapshot."""
+    sketches: Sketches | None = None
+    missed: float = -_MISSED_AGAIN
+    """When they were last asked for in vain."""
 
     @property
     def size(self) -> int:
         counts = sum(len(known) for known in self.idle) * _FREQUENCY_BYTES
-        return counts + (self.table.size if self.table is not None else 0)
+        bits = 0 if self.sketches is None else self.sketches.bits.nbytes
+        return counts + bits + (self.table.size if self.table is not None else 0)
 
 
 class ScopeMemory:
@@ -38,6 +47,7 @@ class ScopeMemory:
         self.limit = limit
         self._held: OrderedDict[tuple[object, ...], _Held] = OrderedDict()
         self._lock = threading.Lock()
+        self._unsketched: tuple[Scope, _Held] | None = None
 
     def __len__(self) -> int:
         """Return about how many bytes are held."""
@@ -74,6 +84,34 @@ class ScopeMemory:
         yield known
         with self._lock:
             held.idle.append(known)
+        self._shrink()
+
+    def sketches(self, transaction: ScopeTransaction) -> Sketches | None:
+        """Return the scope's sketches if there are any; `make_missing` makes those that are not there."""
+        held, row = self._of(transaction), transaction.row
+        found = held.sketches if held.sketches is not None and held.sketches.fit(row) else None
+        if found is None or not found.current(row):
+            self._miss(transaction.scope, held)
+        return found
+
+    def make_missing(self, maker: SketchMaker) -> None:
+        """Let the sketches that were missed since the last call be made."""
+        with self._lock:
+            missed, self._unsketched = self._unsketched, None
+        if missed is not None:
+            scope, held = missed
+            maker.make(scope, partial(self._keep, held))
+
+    def _miss(self, scope: Scope, held: _Held) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if now - held.missed >= _MISSED_AGAIN:
+                held.missed = now
+                self._unsketched = scope, held
+
+    def _keep(self, held: _Held, made: Sketches) -> None:
+        if made.bits.nbytes <= self.limit // 2:
+            held.sketches = made
         self._shrink()
 
     def _of(self, transaction: ScopeTransaction) -> _Held:

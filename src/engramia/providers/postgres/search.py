@@ -16,7 +16,7 @@ from engramia.core.similarity import differ
 from engramia.core.words import words
 from engramia.errors import EmbeddingModelMismatchError
 from engramia.providers.postgres import rows
-from engramia.providers.postgres.database_source import DatabaseSource
+from engramia.providers.postgres.database_source import DatabaseSource, Nearby
 from engramia.providers.postgres.memory import ScopeMemory
 from engramia.providers.postgres.pools import Floats, Numbers, Pool
 from engramia.providers.postgres.scored import Scored
@@ -27,6 +27,8 @@ from engramia.providers.postgres.vector_plan import VectorPlan
 _SPARE = 8  # candidates beyond the page at first: groups take some
 _AT_ONCE = 24
 _WIDER = 4
+_FIRST = 30.0
+"""Seconds for the first recall of a large scope in a process: all may have to come from a slow disk."""
 
 
 class Source(Protocol):
@@ -90,10 +92,13 @@ def _in_database(
 ) -> list[_Found]:
     found = []
     with memory.frequencies(transaction) as known:
+        if not len(known):
+            transaction.persist(_FIRST)
         for search, vector in zip(searches, vectors, strict=True):
             said = words(search.task)
             indexed = vector is not None and plan.use_index(transaction, len(vector), fits=fits)
-            source = DatabaseSource(transaction, search, said, vector, known, indexed=indexed)
+            nearby = Nearby(memory.sketches(transaction)) if indexed else None
+            source = DatabaseSource(transaction, search, said, vector, known, nearby=nearby)
             found.append(_Recall(source, search, said, vector).found())
     return found
 

@@ -33,6 +33,7 @@ from engramia.providers.postgres.memory import ScopeMemory
 from engramia.providers.postgres.pattern_store import PostgresPatternStore
 from engramia.providers.postgres.reading import ReadingPlace
 from engramia.providers.postgres.records import RecordsApart
+from engramia.providers.postgres.sketches import SketchMaker
 from engramia.providers.postgres.transaction import (
     ScopeTransaction,
     begin_queueing,
@@ -52,6 +53,7 @@ _ERASED = (
     tables.events,
     tables.feedback_items,
     tables.word_postings,
+    tables.word_counts,
     tables.pattern_vectors,
     tables.pattern_texts,
     tables.pattern_skills,
@@ -96,6 +98,7 @@ class PostgresScopedStorage:
             stack.callback(transaction.close)
             yield self._stores(transaction, partial(RecordsApart, storage.database))
         storage.indexes.make(storage.plan.take_missing(), storage.plan.forget)
+        storage.memory.make_missing(storage.sketches)
 
     @contextlib.contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Stores]:
@@ -177,6 +180,7 @@ class PostgresStorage:
         self.plan = VectorPlan(exact_limit)
         self.memory = ScopeMemory(memory)
         self.indexes = IndexMaker(database_url)
+        self.sketches = SketchMaker(self.database)
         self._inside = threading.local()
         self._check_lock = threading.Lock()
         self._checked = False
@@ -237,6 +241,7 @@ class PostgresStorage:
     def close(self) -> None:
         """Release the connections; using the storage afterwards raises `StorageError`."""
         self._closed = True
+        self.sketches.close()
         if self.replica is not None:
             self.replica.close()
         self.database.dispose()

@@ -182,6 +182,17 @@ word_postings = Table(
     Column("members", LargeBinary, nullable=False),
 )
 
+word_counts = Table(
+    "word_counts",
+    metadata,
+    tenant_id(),
+    project_id(),
+    Column("field", SmallInteger, primary_key=True),
+    Column("root", BigInteger, primary_key=True),
+    # How many patterns `word_postings` has in all rows of the root, one at least.
+    Column("patterns", BigInteger, nullable=False),
+)
+
 feedback_items = Table(
     "feedback_items",
     metadata,

@@ -1,12 +1,14 @@
 """What the stores of one `reading()` or `writing()` block share: the connection and the row of the scope."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from psycopg import errors as pg
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -63,6 +65,7 @@ _NO_ROW = (None, 0, *(None for _ in _COLUMNS))
 _SEEN = ("embedding_model", "dimension", "next_number", "words_epoch", "patterns", "dense")
 """What does not change unless searches see something else."""
 _NEXT = "nextval('engramia_revisions')"
+_SAVEPOINT, _BACK = text("SAVEPOINT asked"), text("ROLLBACK TO SAVEPOINT asked")
 _DURABLE = text("SET LOCAL synchronous_commit TO DEFAULT")
 
 
@@ -106,6 +109,17 @@ class ScopeTransaction:
         self.before_commit: list[Callable[[], None]] = []
         """What the stores still have to write, in order."""
         self._held_back: list[tuple[str, Params]] = []
+        self._persist_until: float | None = None
+
+    def persist(self, seconds: float) -> None:
+        """Repeat statements that take too long, for up to `seconds` from now.
+
+        What the server has read from its disk it has then, so that each goes further than the one before;
+        a server that says nothing at all is waited for no longer than ever. Only for blocks for reading.
+        """
+        if not self._writable:
+            self.execute(_SAVEPOINT)
+            self._persist_until = time.monotonic() + seconds
 
     def check_open(self) -> None:
         """Raise `StorageError` once the block is left."""
@@ -134,6 +148,9 @@ class ScopeTransaction:
 
     def fetch_each(self, *statements: Executable, **values: Any) -> list[list[Any]]:
         """Return the rows of statements over the same values, as `fetch` does, all in one message."""
+        if self._persist_until is not None:
+            # Each may take as long as is waited for one message.
+            return [self.fetch(statement, **values) for statement in statements]
         due = self._take_due()
         return self._ask(lambda: fetch_each(self._connection, statements, self._of | values, after=due))
 
@@ -236,12 +253,22 @@ class ScopeTransaction:
             with translated():
                 answer = run()
         except BaseException as error:
-            if isinstance(error, StorageUnavailableError) and self._move(error):
+            if isinstance(error, StorageUnavailableError) and (self._again(error) or self._move(error)):
                 return self._ask(run)
             self._broken = True
             raise
         self._asked = True
         return answer
+
+    def _again(self, error: StorageError) -> bool:
+        """Prepare to repeat a statement that took too long; return whether it is to be repeated."""
+        until = self._persist_until
+        late = until is None or time.monotonic() >= until
+        if late or not isinstance(error.__cause__, pg.QueryCanceled):
+            return False
+        with translated():
+            send(self._connection, [ready(_BACK, {})])
+        return True
 
     def _move(self, error: StorageError) -> bool:
         """Go on elsewhere if what was read so far is the same there; return whether that is so."""
@@ -254,6 +281,7 @@ class ScopeTransaction:
         if any(getattr(there.row, name) != getattr(self.row, name) for name in known):
             return False
         self._connection, self.server, self.row = opened[0], there.server, there.row
+        self._persist_until = None  # there is no savepoint there
         return True
 
     def _keep_row(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeping `word_postings` true to the patterns of a scope."""
+"""Keeping `word_postings` and `word_counts` true to the patterns of a scope."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from engramia.db.bigints import Bigints
-from engramia.providers.postgres.tables import BigintArray, word_postings
+from engramia.providers.postgres.tables import BigintArray, word_counts, word_postings
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.words import BLOCK, MEMBER_BYTES, Changes, pack_members, unpack_members
 
@@ -59,6 +59,32 @@ _AFFECTED = (
             select(_field, _given.c.root, _given.c.block)
         )
     )
+)
+
+_rooted = (
+    func.unnest(*(bindparam(f"{name}s", type_=BigintArray) for name in ("field", "root", "change")))
+    .table_valued(*(column(name, BigInteger) for name in ("field", "root", "change")))
+    .render_derived(name="rooted")
+)
+_counted = insert(word_counts).from_select(
+    ["tenant_id", "project_id", "field", "root", "patterns"],
+    select(
+        bindparam("of_tenant"),
+        bindparam("of_project"),
+        cast(_rooted.c.field, SmallInteger),
+        _rooted.c.root,
+        _rooted.c.change,
+    ),
+)
+_COUNT = _counted.on_conflict_do_update(
+    index_elements=["tenant_id", "project_id", "field", "root"],
+    set_={"patterns": word_counts.c.patterns + _counted.excluded.patterns},
+)
+_FORGET = delete(word_counts).where(
+    ours(word_counts),
+    word_counts.c.field == cast(_rooted.c.field, SmallInteger),
+    word_counts.c.root == _rooted.c.root,
+    word_counts.c.patterns == 0,
 )
 
 
@@ -105,11 +131,22 @@ class _Postings:
         """Return the rows as parameters."""
         return {**self.keys(), "members": pack_members(self.numbers)}
 
+    def counts(self, sign: int) -> dict[str, Bigints]:
+        """Return as parameters by how much the count of each root changes, times `sign`."""
+        # The rows are ordered by field and root: those of one root, in several blocks, follow each other.
+        new = (self.field[1:] != self.field[:-1]) | (self.root[1:] != self.root[:-1])
+        firsts = np.flatnonzero(np.concatenate(([True], new)))
+        changes = sign * np.add.reduceat(self.sizes, firsts)
+        columns = {"fields": self.field[firsts], "roots": self.root[firsts], "changes": changes}
+        return {name: Bigints(np.asarray(values, np.int64)) for name, values in columns.items()}
+
 
 def add_words(transaction: ScopeTransaction, changes: Changes) -> None:
     """Count patterns in that have these roots and had them not."""
     if changes:
-        transaction.write_later(_ADD, **_postings(changes).values())
+        added = _postings(changes)
+        transaction.write_later(_ADD, **added.values())
+        transaction.write_later(_COUNT, **added.counts(1))
 
 
 def take_words(transaction: ScopeTransaction, changes: Changes) -> None:
@@ -125,6 +162,9 @@ def take_words(transaction: ScopeTransaction, changes: Changes) -> None:
         transaction.write(_SET, **_joined(kept).values())
     if emptied:
         transaction.write(_DROP, **_joined(emptied).keys())
+    counts = wanted.counts(-1)
+    transaction.write(_COUNT, **counts)
+    transaction.write(_FORGET, **counts)
 
 
 def _without(row: Any, gone: _Numbers) -> _Row:

@@ -1,4 +1,4 @@
-"""Revisions, by which a process sees what changed since it last read a scope; indexes are made apart.
+"""Revisions, by which a process sees what changed since it last read a scope; how many patterns have a root.
 
 Revision ID: 0006
 Revises: 0005
@@ -7,13 +7,36 @@ Revises: 0005
 from alembic import op
 
 from engramia.db.base import APP_ROLE
+from engramia.db.scoped import protect
 
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# A sequence, not a counter by scope: a scope erased and made anew has never had its revisions before.
+_COUNTS = (
+    """
+    CREATE TABLE word_counts (
+        tenant_id text COLLATE "C" NOT NULL,
+        project_id text COLLATE "C" NOT NULL,
+        field smallint NOT NULL,
+        root bigint NOT NULL,
+        patterns bigint NOT NULL,
+        PRIMARY KEY (tenant_id, project_id, field, root)
+    ) WITH (fillfactor = 75)
+    """,
+    # The owner too sees no rows of a table that is protected.
+    "ALTER TABLE word_postings NO FORCE ROW LEVEL SECURITY",
+    """
+    INSERT INTO word_counts
+    SELECT tenant_id, project_id, field, root, sum(octet_length(members) / 2)
+    FROM word_postings GROUP BY tenant_id, project_id, field, root
+    """,
+    "ALTER TABLE word_postings FORCE ROW LEVEL SECURITY",
+    *protect("word_counts"),
+)
+
+# A sequence, not a counter by scope: one that was erased and made anew has never had its revisions before.
 _UP = (
     "CREATE SEQUENCE engramia_revisions",
     f"GRANT USAGE ON SEQUENCE engramia_revisions TO {APP_ROLE}",
@@ -22,9 +45,11 @@ _UP = (
     "CREATE INDEX patterns_revised ON patterns (tenant_id, project_id, revision)",
     # It held up writers for as long as it took.
     "DROP FUNCTION engramia_index_vectors(integer)",
+    *_COUNTS,
 )
 
 _DOWN = (
+    "DROP TABLE word_counts",
     "DROP INDEX patterns_revised",
     "ALTER TABLE patterns DROP revision",
     "ALTER TABLE scopes DROP revision",
@@ -48,12 +73,12 @@ _DOWN = (
 
 
 def upgrade() -> None:
-    """Give the changes of each scope a number."""
+    """Add the numbers of changes, and the counts of roots."""
     for statement in _UP:
         op.execute(statement)
 
 
 def downgrade() -> None:
-    """Drop the numbers."""
+    """Drop the numbers and the counts."""
     for statement in _DOWN:
         op.execute(statement)
