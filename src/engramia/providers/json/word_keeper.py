@@ -35,6 +35,8 @@ class WordKeeper:
         copy = word_file.read(self._folder, journal) if _is_worth(table) else None
         if copy is not None:
             table.take_words(copy, _rows_of(table, copy))
+            del copy
+            give_back()
 
     def keep(self, table: PatternTable, journal: JournalState | None) -> None:
         """Bring the copy up to date if that is worth it; called with other writers shut out."""
