@@ -7,9 +7,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
 
+from engramia import db
 from engramia.db import schema
 from engramia.db.private_server import PrivateServer
+from engramia.db.session import parse_url
 
 # Nothing here has to survive a power cut.
 QUICK = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
@@ -46,3 +51,14 @@ def postgres_url(migrated_url: str) -> Iterator[str]:
         found = connection.execute(_EMPTY).fetchone()
         assert found is not None
         connection.execute(found[0])
+
+
+def back_to(url: str, revision: str) -> None:
+    """Take the schema back to an older revision."""
+    engine = create_engine(parse_url(url))
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(db.__file__).parent / "migrations"))
+        config.set_main_option("path_separator", "os")
+        command.downgrade(config, revision)
+    engine.dispose()

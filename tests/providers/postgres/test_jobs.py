@@ -12,11 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine
 
-from engramia import db
 from engramia.core.jobs import Job, JobStatus
 from engramia.core.model import Scope
 from engramia.core.ports import JobStore
@@ -24,11 +20,12 @@ from engramia.db.base import APP_ROLE
 from engramia.db.private_server import PrivateServer
 from engramia.db.schema import upgrade
 from engramia.db.scoped import directory_settings
-from engramia.db.session import Limits, parse_url
+from engramia.db.session import Limits
 from engramia.errors import StorageUnavailableError
 from engramia.providers.postgres.storage import PostgresStorage
 from tests.contract.job_samples import ERROR, at, job, name
 from tests.contract.samples import record
+from tests.postgres import back_to
 
 pytestmark = pytest.mark.slow  # a database server
 
@@ -328,16 +325,6 @@ def plain_owners_url(postgres_server: PrivateServer) -> Iterator[str]:
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
         connection.execute("DROP DATABASE engramia_jobs WITH (FORCE)")
         connection.execute("DROP ROLE plain_owner")
-
-
-def back_to(url: str, revision: str) -> None:
-    engine = create_engine(parse_url(url))
-    with engine.begin() as connection:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(Path(db.__file__).parent / "migrations"))
-        config.set_main_option("path_separator", "os")
-        command.downgrade(config, revision)
-    engine.dispose()
 
 
 @pytest.mark.usefixtures("migrated_url")  # which made the application's role

@@ -10,6 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
+import engramia.db.audit
+import engramia.server.keys.tables
+import engramia.server.tenancy.tables  # noqa: F401 - these put their tables into the metadata
 from engramia.core.model import Scope
 from engramia.db import schema
 from engramia.db.base import VERSION_TABLE, metadata
@@ -17,7 +20,8 @@ from engramia.db.private_server import PrivateServer
 from engramia.db.session import parse_url
 from engramia.errors import StorageError
 from engramia.providers.postgres.storage import PostgresStorage
-from tests.contract.samples import record
+from tests.contract.samples import record, search
+from tests.postgres import back_to
 
 pytestmark = pytest.mark.slow  # a database server
 
@@ -96,25 +100,54 @@ def test_several_upgrades_at_once_do_it_once(empty_url: str) -> None:
     write_something(empty_url)
 
 
-def test_an_owner_that_is_no_superuser_migrates_and_is_held_by_row_security(
-    postgres_server: PrivateServer, empty_url: str
-) -> None:
+@pytest.fixture
+def plain_url(postgres_server: PrivateServer, empty_url: str) -> Iterator[str]:
+    """The address of an empty database, as an owner for whom row security holds."""
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
         connection.execute("CREATE ROLE plain LOGIN CREATEROLE")
         connection.execute("ALTER DATABASE engramia_empty OWNER TO plain")
         connection.execute("GRANT engramia_app TO plain WITH ADMIN OPTION")
     with psycopg.connect(empty_url, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION vector")
-    url = empty_url.replace("postgres@", "plain@")
-    try:
-        schema.upgrade(url)
-        write_something(url)
-        with psycopg.connect(url) as connection:
-            assert connection.execute("SELECT count(*) FROM patterns").fetchone() == (0,)
-    finally:
-        with psycopg.connect(empty_url, autocommit=True) as connection:
-            connection.execute("DROP OWNED BY plain; REVOKE engramia_app FROM plain")
-            connection.execute("ALTER DATABASE engramia_empty OWNER TO postgres; DROP ROLE plain")
+    yield empty_url.replace("postgres@", "plain@")
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.execute("DROP OWNED BY plain; REVOKE engramia_app FROM plain")
+        connection.execute("ALTER DATABASE engramia_empty OWNER TO postgres; DROP ROLE plain")
+
+
+@pytest.mark.usefixtures("migrated_url")  # which made the application's role
+def test_an_owner_that_is_no_superuser_migrates_and_is_held_by_row_security(plain_url: str) -> None:
+    schema.upgrade(plain_url)
+    write_something(plain_url)
+    with psycopg.connect(plain_url) as connection:
+        assert connection.execute("SELECT count(*) FROM patterns").fetchone() == (0,)
+
+
+@pytest.mark.usefixtures("migrated_url")
+@pytest.mark.parametrize("revision", ["0005", "0001"])
+def test_what_is_stored_under_an_older_schema_is_found_after_the_upgrade(
+    plain_url: str, empty_url: str, revision: str
+) -> None:
+    schema.upgrade(plain_url)
+    write_something(plain_url)
+    counted = word_counts(empty_url)
+    assert counted
+    back_to(plain_url, revision)
+    schema.upgrade(plain_url)
+    assert word_counts(empty_url) == counted
+    storage = PostgresStorage(database_url=plain_url)
+    with storage.scoped(Scope()).reading() as stores:
+        assert [hit.pattern.key for hit in stores.patterns.search(search(record(1).pattern.task, None))] == [
+            record(1).pattern.key
+        ]
+    storage.close()
+
+
+def word_counts(url: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "SELECT * FROM word_counts ORDER BY tenant_id, project_id, field, root"
+        ).fetchall()
 
 
 @pytest.mark.parametrize("url", ["mysql://u:geheim@h/d", "nonsense", "", "postgresql+asyncpg://u:geheim@h/d"])
