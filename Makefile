@@ -46,7 +46,7 @@ test: lint  ## everything but the fault and soak tests
 	@$(PYTHON) -m pytest -q -n 2 -m "not soak" $(ARGS)
 
 .PHONY: test-long
-test-long: .venv/.synced  ## fault and soak tests: processes killed, disks full, many writers; about half an hour
+test-long: .venv/.synced  ## fault and soak tests: processes killed, disks full, many writers; the best part of an hour
 	@$(PYTHON) -m pytest -q -m soak $(ARGS)
 
 .PHONY: test-adapters

@@ -79,7 +79,7 @@ def address(server: PrivateServer, user: str, password: str = "", database: str 
     return f"postgresql://{login}@/{database}?host={place['host']}&port={place['port']}"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_login_is_made_the_schema_comes_up_and_the_login_may_do_no_more_than_work(
     server: PrivateServer,
 ) -> None:
@@ -104,7 +104,7 @@ def test_the_login_is_made_the_schema_comes_up_and_the_login_may_do_no_more_than
             connection.execute(forbidden)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_password_in_the_database_is_the_decoded_one(server: PrivateServer) -> None:
     """The private server believes every local connection, so the stored verifier is compared."""
     url = f"postgresql://some.body:{quote(PASSWORD, safe='')}@pgvector:5432/engramia"
@@ -158,7 +158,7 @@ def test_an_address_without_a_login_of_its_own_stops_the_first_start(url: str, s
     assert "secret" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_dump_comes_back_as_the_page_says(server: PrivateServer, tmp_path: Path) -> None:
     assert scripted(server, example()["ENGRAMIA_DATABASE_URL"]).returncode == 0
     assert commanded(address(server, OWNER), "db", "upgrade").returncode == 0

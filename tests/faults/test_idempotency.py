@@ -70,7 +70,7 @@ def killed_again_and_again(folder: Path, kills: int) -> None:
         assert service.ask("GET", "/v1/metrics")[1]["pattern_count"] == len(bodies)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_every_keyed_learn_is_one_pattern_after_kills(tmp_path: Path) -> None:
     killed_again_and_again(tmp_path / "data", 4)
 

@@ -16,7 +16,7 @@ from engramia.providers.postgres.moving import PostgresMover
 from tests.cli.conftest import COMMAND, process_environment
 from tests.moving import furnish, inventories
 
-pytestmark = pytest.mark.slow  # a database server
+pytestmark = pytest.mark.soak  # a database server, and real processes killed
 
 _SCOPES = [Scope("acme", f"p{number}") for number in range(6)]
 

@@ -29,7 +29,7 @@ from engramia.server.jobs.queue import JobQueue
 from tests.server.jobs.conftest import new_id
 from tests.server.jobs.process import IDLE, LEASE, POLL, THINKING, scope
 
-pytestmark = pytest.mark.slow  # a database server and real processes
+pytestmark = pytest.mark.soak  # a database server, and real processes killed
 
 SOON = 60.0
 SCOPES = 5

@@ -33,7 +33,7 @@ from tests.faults.postgres_site import (
     site,
 )
 
-pytestmark = pytest.mark.slow  # a database server and real processes
+pytestmark = pytest.mark.soak  # a database server, and real processes killed
 
 BACK_SECONDS = 5.0
 """From the database's start to the last request that it was too late for."""

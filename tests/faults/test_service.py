@@ -86,7 +86,7 @@ def finished(service: Started, job_id: str) -> Any:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_accepted_jobs_outlive_a_killed_server(tmp_path: Path) -> None:
     killed_again_and_again(tmp_path / "data", 4)
 

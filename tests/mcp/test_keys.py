@@ -1,9 +1,11 @@
 """Tools under real keys in a database: quotas, roles and limits, and keys that are revoked in between."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
@@ -99,6 +101,10 @@ def test_a_key_that_is_revoked_in_a_conversation_is_refused_at_the_next_call(own
     async def lose(client: Client) -> None:
         await done(client.call_tool("engramia_learn", RUN))
         assert owner.call("DELETE", f"/v1/keys/{key['id']}").status in {200, 204}
+        ends = time.monotonic() + 1  # within a second it is dead
+        while Api(owner.address, bearer(key["secret"])).get("/v1/metrics").status != 401:
+            assert time.monotonic() < ends
+            await anyio.sleep(0.02)
         with pytest.raises(MCPError, match="error response"):  # the client says no more
             await client.call_tool("engramia_learn", OTHER)
         call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}

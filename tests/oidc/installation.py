@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -41,8 +42,10 @@ def _install(folder: Path) -> None:
     ]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-        )
+            command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False,
+            # The certificates that the machine trusts, as for every other download here, not Node's own list.
+            env={**os.environ, "NODE_OPTIONS": "--use-system-ca"},  # noqa: TID251 - npm needs PATH and proxies
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"npm ci took more than {INSTALL_SECONDS} s: is the registry reachable?") from None
     if done.returncode:

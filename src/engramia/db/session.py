@@ -143,11 +143,12 @@ class Database:
     @contextlib.contextmanager
     def _begun(self, engine: Engine, begin: str) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
         """Yield a connection on which `begin` has run, past those that died while nobody used them."""
-        deadline = time.monotonic() + self.limits.pool_timeout + self.limits.connect_timeout
+        begun = time.monotonic()
+        deadline = begun + self.limits.pool_timeout + self.limits.connect_timeout
         while True:
             connection = engine.connect()
             try:
-                with _hurry(connection, self.limits.begin_timeout):
+                with _hurry(connection, self._patience_to_begin(time.monotonic() - begun)):
                     row = _run(connection, begin)
             except psycopg.Error as error:
                 dead = _driver(connection).closed and not isinstance(error, SilentServerError)
@@ -160,6 +161,11 @@ class Database:
             finally:
                 _hand_back(connection, None)
             return
+
+    def _patience_to_begin(self, waited: float) -> float:
+        """Return how long to wait for the first answer, who has waited for a connection already."""
+        longest = self.limits.begin_timeout or self.limits.longest + _GRACE
+        return max(_GRACE, min(longest, self.limits.longest + _GRACE - waited))
 
     @contextlib.contextmanager
     def listening(self, channel: str) -> Iterator[DeadlineConnection]:
@@ -225,11 +231,11 @@ def patience(connection: Connection, seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _hurry(connection: Connection, seconds: float | None) -> Iterator[None]:
-    """Wait no longer than `seconds` for the server in the block; None for as long as ever."""
+def _hurry(connection: Connection, seconds: float) -> Iterator[None]:
+    """Wait no longer than `seconds` for the server in the block."""
     driver = _driver(connection)
     deadline = driver.deadline
-    driver.deadline = deadline if seconds is None else seconds
+    driver.deadline = seconds
     try:
         yield
     finally:

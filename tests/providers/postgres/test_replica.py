@@ -513,6 +513,7 @@ class ReplicatedStorages(BothStorages):
         return replicated(self.url, self.replica_url)
 
 
+@pytest.mark.soak
 def test_random_histories_are_told_the_same_through_a_replica(servers: Replicated, follower: Server) -> None:
     ReplicatedStorages.replica_url = follower.url
     follower.forget_statements()

@@ -74,19 +74,24 @@ def refusals_noted(request: Request) -> Iterator[None]:
     try:
         yield
     except AuthenticationError as error:
-        state = request.scope["state"]
-        note: AuditLog = request.app.state.audit.note
-        note(
-            "auth.refused",
-            outcome="refused",
-            actor=None,
-            ip=str(state["peer"]) if "peer" in state else None,
-            request_id=state.get("request_id"),
-            method=request.method,
-            path=request.url.path,
-            reason=str(error),
-        )
+        trail = getattr(request.app.state, "audit", None)
+        if trail is not None:
+            _note_refusal(trail.note, request, error)
         raise
+
+
+def _note_refusal(note: AuditLog, request: Request, error: AuthenticationError) -> None:
+    state = request.scope["state"]
+    note(
+        "auth.refused",
+        outcome="refused",
+        actor=None,
+        ip=str(state["peer"]) if "peer" in state else None,
+        request_id=state.get("request_id"),
+        method=request.method,
+        path=request.url.path,
+        reason=str(error),
+    )
 
 
 class Trail(Protocol):

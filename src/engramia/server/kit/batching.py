@@ -5,12 +5,13 @@ import contextvars  # noqa: TID251 - a batch of many requests must not carry the
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
-from engramia.errors import UnavailableError
+from engramia.errors import StorageUnavailableError, UnavailableError
 from engramia.server.kit.lanes import Lane, Lanes
 
 BATCH_MAX = 32
 WAITING_MAX = 1_024
 """How many calls of one key may wait for their turn."""
+_AWAY = (UnavailableError, StorageUnavailableError)
 
 
 class Batches[K: Hashable, Q, A]:
@@ -49,20 +50,29 @@ class Batches[K: Hashable, Q, A]:
     async def _work_off(self, key: K) -> None:
         while waiting := self._waiting[key]:
             batch, self._waiting[key] = waiting[:BATCH_MAX], waiting[BATCH_MAX:]
-            await self._settle(key, batch)
+            outcomes = await self._settle(key, batch)
+            if all(isinstance(outcome, _AWAY) for outcome in outcomes):
+                # Who waits would find out the same, each batch after a deadline of its own.
+                late, self._waiting[key] = self._waiting[key], []
+                _tell(late, [outcomes[0]] * len(late))
         del self._waiting[key]
 
-    async def _settle(self, key: K, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+    async def _settle(self, key: K, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> Sequence[A | Exception]:
         questions = [question for question, _ in batch]
         outcomes: Sequence[A | Exception]
         try:
             outcomes = await self._lanes.run(Lane.QUICK, partial(self._answer, key, questions))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of each of these calls
             outcomes = [error] * len(batch)
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if future.done():  # its caller has hung up
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+        _tell(batch, outcomes)
+        return outcomes
+
+
+def _tell[Q, A](batch: Sequence[tuple[Q, asyncio.Future[A]]], outcomes: Sequence[A | Exception]) -> None:
+    for (_, future), outcome in zip(batch, outcomes, strict=True):
+        if future.done():  # its caller has hung up
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
