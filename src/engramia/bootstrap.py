@@ -325,7 +325,8 @@ def database_url(settings: Settings) -> str:
     """Return the address of the database; `StorageError` if none is set."""
     if settings.database_url is None:
         raise StorageError(
-            "Postgres needs an address: set ENGRAMIA_DATABASE_URL=postgresql://user:password@host:5432/name."
+            "Postgres needs an address: set ENGRAMIA_DATABASE_URL=postgresql://user:password@host:5432/name, "
+            'or beside a running `engramia up`: eval "$(engramia up --print-env)".'
         )
     return settings.database_url.get_secret_value()
 

@@ -170,3 +170,10 @@ def test_a_wrong_choice_names_the_right_ones_and_nothing_of_the_library(cli: Cli
     assert answer.code == ExitCode.USAGE
     assert "'nosuch' is not one of" in answer.err
     assert "Value error" not in answer.err
+
+
+def test_a_secret_that_is_too_short_is_told_in_characters(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGRAMIA_SECRET_KEY", "short")
+    answer = cli("status")
+    assert answer.code == ExitCode.USAGE
+    assert "ENGRAMIA_SECRET_KEY: Value should have at least 32 characters, not 5" in answer.err

@@ -85,7 +85,11 @@ def settings_from(overrides: dict[str, Any]) -> "Settings":
     try:
         return Settings(**overrides)
     except SettingsError as error:
-        problems = [(variable(str(issue["loc"][0])), issue["msg"]) for issue in error.errors()]
+        # Of a secret pydantic counts "items", which are its characters.
+        problems = [
+            (variable(str(issue["loc"][0])), issue["msg"].replace(" items after validation", " characters"))
+            for issue in error.errors()
+        ]
         sentence = "; ".join(f"{name}: {message}" for name, message in problems)
         raise ValidationError(f"A setting is wrong. {sentence}.", field=problems[0][0]) from error
 
