@@ -41,6 +41,13 @@ class Postings:
         """Return how many rows hold each root."""
         return self._counts[numbers]
 
+    def frequencies(self, numbers: Numbers) -> NDArray[np.int64]:
+        """Return `counts`, 0 for roots that there is no room for."""
+        found = np.zeros(len(numbers), np.int64)
+        here = numbers < len(self._counts)
+        found[here] = self._counts[numbers[here]]
+        return found
+
     def rows(self, number: int) -> Numbers:
         """Return the rows that hold a root, in no order."""
         start = self._starts[number]
@@ -48,8 +55,8 @@ class Postings:
         late = self._late.get(number)
         return np.concatenate((early, np.array(late, np.uint32))) if late else early
 
-    def all_rows(self, numbers: Numbers) -> tuple[NDArray[np.intp], list[int]]:
-        """Return the rows that hold each of some roots, one root's after another's, and how many each has."""
+    def all_rows(self, numbers: Numbers) -> NDArray[np.intp]:
+        """Return the rows that hold each of some roots, one root's after another's, `counts` of each."""
         starts, lengths, members = self._starts[numbers], self._lengths[numbers], self._members
         ends = (starts + lengths).tolist()
         found = [members[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
@@ -60,7 +67,7 @@ class Postings:
                 else early
                 for number, early in zip(numbers.tolist(), found, strict=True)
             ]
-        return np.concatenate([_NONE, *found], dtype=np.intp), list(map(len, found))
+        return np.concatenate([_NONE, *found], dtype=np.intp)
 
     def reserve(self, roots: int) -> None:
         """Make room for so many roots."""

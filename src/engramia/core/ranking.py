@@ -56,13 +56,13 @@ class Fusion:
 def lexical_part(task_words: Floats, code_words: Floats, fusion: Fusion) -> Floats:
     """Return how much the words alone say, 0 to 1: 1 - (1 - task)(1 - code_alone x code), a noisy or.
 
-    Both arguments are `WordIndex.scores`, shape (n,).
+    Both arguments are `WordIndex.scores`, of one shape.
     """
     return np.asarray(1.0 - (1.0 - task_words) * (1.0 - fusion.code_alone * code_words), np.float32)
 
 
 def relevance(dense: Floats | None, task_words: Floats, code_words: Floats, fusion: Fusion) -> Floats:
-    """Return the relevance of each pattern, shape (n,), 0 to 1, before any bonus.
+    """Return the relevance of each pattern, of the arguments' shape, 0 to 1, before any bonus.
 
     `dense` holds cosines with the query, NaN where a pattern has no vector, and is None where the query has
     none: there relevance is the lexical part alone. The cosine enters as an angle, 1 - 2 arccos(cos) / pi,
@@ -81,7 +81,7 @@ def relevance(dense: Floats | None, task_words: Floats, code_words: Floats, fusi
     fused += np.multiply(code_words, np.float32(fusion.code_words), out=part)
     fused /= np.float32(fusion.fused_total)
     if np.isnan(fused.sum()):
-        absent = np.flatnonzero(np.isnan(fused))
+        absent = np.nonzero(np.isnan(fused))
         fused[absent] = _alone(task_words[absent], code_words[absent], fusion)
     return fused
 

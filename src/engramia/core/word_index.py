@@ -7,7 +7,7 @@ not, and because its range, 0 to 1, does not depend on what else was found (docs
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from math import ceil, log2, sqrt
+from math import ceil, log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,22 +97,36 @@ class WordIndex:
 
     def scores_of(self, asked: KnownRoots, size: int) -> NDArray[np.float32]:
         """Return `scores` of words whose roots these are."""
-        here = asked.numbers < self._postings.room
-        numbers, kinds = asked.numbers[here], asked.weights[here]
-        rows, counts = self._postings.all_rows(numbers)
+        scores: NDArray[np.float32] = self.scores_of_many([asked], size)[0]
+        return scores
+
+    def scores_of_many(self, asked: Sequence[KnownRoots], size: int) -> NDArray[np.float32]:
+        """Return the `scores_of` several queries, shape (len(asked), size)."""
+        numbers = np.concatenate([one.numbers for one in asked])
+        kinds = np.concatenate([one.weights for one in asked])
+        query = np.repeat(np.arange(len(asked)), [len(one.numbers) for one in asked])
+        counts = self._postings.frequencies(numbers)
         scale = self._scale()
         steps = np.where(counts, np.searchsorted(_LEAST_COUNTS, counts, side="right") - 1, _UNSEEN_STEP)
         weights = kinds * (scale - steps) ** 2
-        absent = asked.unseen + int(asked.weights.sum()) - int(kinds.sum())
-        total = float(weights.sum()) + absent * (scale - _UNSEEN_STEP) ** 2
-        shared = np.zeros(size, np.float32)
+        shared = np.zeros((len(asked), size), np.float32)
+        held = np.flatnonzero(counts)
+        rows = self._postings.all_rows(numbers[held])
+        rows += np.repeat(query[held] * size, counts[held])
         # Several times faster than `bincount`.
-        np.add.at(shared, rows, np.repeat(weights.astype(np.float32), counts))
-        held = shared[: self._sums.shape[1]]
-        if total:
-            held *= self._inverse_norms()[: len(held)]
-            held *= np.float32(1.0 / sqrt(total))
+        np.add.at(shared.reshape(-1), rows, np.repeat(weights[held].astype(np.float32), counts[held]))
+        unseen = np.array([one.unseen for one in asked])
+        totals = np.bincount(query, weights, len(asked)) + unseen * (scale - _UNSEEN_STEP) ** 2
+        # Without a root there is no score to divide; any other total is over 1.
+        self._normalise(shared, np.maximum(totals, 1.0))
         return np.minimum(shared, np.float32(1.0), out=shared)
+
+    def _normalise(self, shared: NDArray[np.float32], totals: NDArray[np.float64]) -> None:
+        """Divide by the norms of the rows, and by those of the queries, of which `totals` are the squares."""
+        inverse = self._inverse_norms()
+        held = shared[:, : len(inverse)]
+        held *= inverse[: held.shape[1]]
+        held *= (1.0 / np.sqrt(totals)).astype(np.float32)[:, None]
 
     def _cut(self, rows: Sequence[tuple[int, str]]) -> Pairs:
         """Return the distinct (root, row) pairs of rows and their texts."""

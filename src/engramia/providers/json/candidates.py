@@ -1,4 +1,4 @@
-"""The first pass of a recall: every row's score in float32, and which rows can be among the best."""
+"""The first pass of recalls: every row's score in float32, and which rows can be among the best."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +41,10 @@ def recency(columns: Columns, rows: Rows | slice, search: Search) -> NDArray[np.
 
 
 class Candidates:
-    """What one search makes of each row of a table.
+    """What searches that differ in their task only make of each row of a table.
 
-    `dense` holds the products with its vector if it has one, `task_words` and `code_words` the scores of the
-    words, all of shape (columns.size,).
+    `dense` holds the products with their vectors if they have any, `task_words` and `code_words` the scores
+    of their words, all of shape (searches, columns.size).
     """
 
     def __init__(
@@ -55,39 +55,41 @@ class Candidates:
         task_words: Floats,
         code_words: Floats,
     ) -> None:
+        """Score every row; `search` is any of the searches."""
         self._table, self._search, self._columns = table, search, table.columns
-        self._task_words, self._code_words = task_words, code_words
+        self.task_words, self.code_words = task_words, code_words
         self._size = table.columns.size
         self.possible = self._possible(dense)
-        """Which rows a match can be."""
-        self.count = int(np.count_nonzero(self.possible))
+        """Which rows a match can be, shape (searches, size)."""
+        self.counts: list[int] = self.possible.sum(axis=1).tolist()
+        """How many of them there are."""
         self.near = self._nearest(dense)
         """Which rows the `CROWD_RANK` most similar of all patterns are among; none if there are fewer."""
         self._scores = self._scored(dense)
 
-    def best(self, count: int) -> tuple[Rows, float]:
-        """Return rows, ascending, and a score: whatever possible row is not among them has a lower one.
+    def best(self, which: int, count: int) -> tuple[Rows, float]:
+        """Return rows for one search, ascending, and a score: a possible row not among them has a lower one.
 
         At least `count` possible rows reach the score, or all are there. The nearest are always among them.
         """
-        if self.count <= count:
-            return np.flatnonzero(self.possible | self.near), -1.0
-        least = _reached(self._scores, count) - SCORE_ERROR
+        if self.counts[which] <= count:
+            return np.flatnonzero(self.possible[which] | self.near[which]), -1.0
+        scores = self._scores[which]
+        least = float(_reached(scores, count)) - SCORE_ERROR
         # Whatever was left out lies below this, however inexact its score was.
-        return np.flatnonzero((self._scores >= max(least, -0.5)) | self.near), least + SCORE_ERROR / 2
+        return np.flatnonzero((scores >= max(least, -0.5)) | self.near[which]), least + SCORE_ERROR / 2
 
     def _possible(self, dense: Floats | None) -> Mask:
         search, columns = self._search, self._columns
         passing = matching(columns, search.filter)
         if dense is None:
-            passing &= self._related()
-        elif self._all_dense():
-            if search.min_similarity > _COSINE_ERROR:  # similarity is the cosine clamped to 0..1
-                passing &= dense >= search.min_similarity - _COSINE_ERROR
-        else:
+            return passing & self._related()
+        if not self._all_dense():
             near = np.maximum(dense, 0.0) >= search.min_similarity - _COSINE_ERROR
-            passing &= np.where(columns.dense[: self._size], near, self._related())
-        return passing
+            return passing & np.where(columns.dense[: self._size], near, self._related())
+        if search.min_similarity > _COSINE_ERROR:  # similarity is the cosine clamped to 0..1
+            return np.asarray((dense >= search.min_similarity - _COSINE_ERROR) & passing)
+        return np.broadcast_to(passing, dense.shape)
 
     def _all_dense(self) -> bool:
         return self._table.dense_count == len(self._table.rows)
@@ -97,7 +99,7 @@ class Candidates:
         return np.asarray(self._lexical() >= self._search.fusion.min_lexical)
 
     def _lexical(self) -> Floats:
-        return lexical_part(self._task_words, self._code_words, self._search.fusion)
+        return lexical_part(self.task_words, self.code_words, self._search.fusion)
 
     def _nearest(self, dense: Floats | None) -> Mask:
         columns, size = self._columns, self._size
@@ -106,17 +108,17 @@ class Candidates:
             counted = counted & columns.dense[:size]
         number = int(np.count_nonzero(counted))
         if number < CROWD_RANK:
-            return np.zeros(size, np.bool_)
+            return np.zeros(values.shape, np.bool_)
         if number < size:
             values = np.where(counted, values, np.float32(-2.0))
-        return np.asarray(values >= _reached(values, CROWD_RANK) - 2 * _COSINE_ERROR)
+        return np.asarray(values >= (_reached(values, CROWD_RANK) - np.float32(2 * _COSINE_ERROR))[:, None])
 
     def _scored(self, dense: Floats | None) -> Floats:
         """Return every row's score, -1 for those that no match can be."""
         search, columns, size = self._search, self._columns, self._size
         if dense is not None and not self._all_dense():
             dense = np.where(columns.dense[:size], dense, np.float32(np.nan))
-        scores = relevance(dense, self._task_words, self._code_words, search.fusion)
+        scores = relevance(dense, self.task_words, self.code_words, search.fusion)
         if search.eval_weighted:
             scores *= columns.quality[:size].astype(np.float32)
         if search.recency_weight:
@@ -124,10 +126,10 @@ class Candidates:
         return np.where(self.possible, scores, _IMPOSSIBLE)
 
 
-def _reached(values: Floats, count: int) -> float:
-    """Return a number that at least `count` of `values` reach and not many more."""
+def _reached(values: Floats, count: int) -> Floats:
+    """Return numbers that at least `count` along the last axis of `values` reach, and not many more."""
     peaks = max(_PEAKS, 8 * count)
-    heights = len(values) // peaks
+    heights = values.shape[-1] // peaks
     if heights > 1:  # the highest of each of many groups: ordering those costs less than ordering all
-        values = values[: heights * peaks].reshape(heights, peaks).max(axis=0)
-    return float(np.partition(values, -count)[-count])
+        values = values[..., : heights * peaks].reshape(*values.shape[:-1], heights, peaks).max(axis=-2)
+    return np.asarray(np.partition(values, -count, axis=-1)[..., -count])

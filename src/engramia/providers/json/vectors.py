@@ -1,22 +1,38 @@
-"""The vectors of a scope as one matrix in blocks, so that it grows without being copied."""
+"""The vectors of a scope as one matrix in blocks, so that it grows without being copied.
+
+A block holds its rows in slices of some columns: within a slice the rows' first numbers stand together, then
+their second, and so on. OpenBLAS multiplies a few queries with such slices without copying them first, which
+makes a pass over the matrix by eight queries three times as fast as over rows (measured with AVX-512; with
+AVX2 as fast).
+"""
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 4096
-_ONE_THREAD = 1 << 18
-"""Products of up to so many multiplications OpenBLAS makes on the thread that asks (its `interface/gemm.c`).
-Larger ones it shares between cores, where its threads wait for one another by spinning: a recall then takes
-the time of two cores, and many times as long once something else is running.
-"""
-_SLICE = 64
-_TRANSPOSED = 12  # from so many queries on, the other order of a matrix is faster
-
 type Rows = NDArray[np.intp]
 type Floats = NDArray[np.float32]
+
+
+def _has_avx512() -> bool:
+    found: dict[str, Any] = np.show_config("dicts")["SIMD Extensions"]  # type: ignore[assignment]
+    return any(name == "X86_V4" or name.startswith("AVX512") for name in found["found"])
+
+
+_BLOCK = 4096
+_SMALL_PRODUCTS = _has_avx512()
+"""Whether OpenBLAS has kernels for small products, which take no threads (its `interface/gemm.c`)."""
+_ONE_THREAD = 10**6 if _SMALL_PRODUCTS else 1 << 18
+"""Products of up to so many multiplications OpenBLAS makes on the thread that asks. Larger ones it shares
+between cores, where its threads wait for one another by spinning: a recall then takes the time of two cores,
+and many times as long once something else is running.
+"""
+_WIDEST = 64
+_ONE_QUERY = 1 << 15
+"""Numbers in a slice up to which a product with a single query stays on one thread."""
 
 
 class Vectors:
@@ -24,25 +40,29 @@ class Vectors:
 
     def __init__(self) -> None:
         self._blocks: list[Floats] = []
+        """Of shape (slices, dimension, width)."""
+        self._width = _WIDEST
         self.dimension: int | None = None
         """None while there is no vector."""
 
     def put(self, rows: Rows, vectors: Floats) -> None:
         """Put `vectors`, shape (len(rows), dimension), into `rows`."""
-        self.dimension = vectors.shape[1]
+        if self.dimension is None:
+            self.dimension = vectors.shape[1]
+            self._width = _width_for(self.dimension)
         while len(self._blocks) * _BLOCK <= int(rows.max()):
-            self._blocks.append(np.zeros((_BLOCK, self.dimension), dtype=np.float32))
-        if len(rows) == 1:  # learning: no need to sort out which rows lie in which block
-            self._blocks[rows[0] // _BLOCK][rows[0] % _BLOCK] = vectors[0]
+            shape = (_BLOCK // self._width, self.dimension, self._width)
+            self._blocks.append(np.zeros(shape, dtype=np.float32))
+        if len(rows) == 1:  # learning: no need to sort out which rows lie in which slice
+            self._column(int(rows[0]))[:] = vectors[0]
             return
-        for block, places, within in self._split(rows):
-            block[within] = vectors[places]
+        for part, places, within in self._split(rows):
+            part[:, within] = vectors[places].T
 
     def clear(self, row: int) -> None:
         """Zero one row."""
-        block, within = divmod(row, _BLOCK)
-        if block < len(self._blocks):
-            self._blocks[block][within] = 0.0
+        if row < len(self._blocks) * _BLOCK:
+            self._column(row)[:] = 0.0
 
     def drop(self) -> None:
         """Forget all vectors and their dimension."""
@@ -52,53 +72,61 @@ class Vectors:
     def dot(self, queries: Floats, size: int) -> Floats:
         """Return the dot products of `queries`, shape (k, dimension), and the first `size` rows: (k, size).
 
-        All of it on the calling thread, in one pass over the matrix.
+        All of it on the calling thread.
         """
-        products = np.zeros((len(queries), size), dtype=np.float32)
-        for number, block in enumerate(self._blocks):
-            start, end = number * _BLOCK, min(size, (number + 1) * _BLOCK)
-            if start < end:
-                _multiply(queries, block, products[:, start:end])
-        return products
+        if len(queries) == 1 and _SMALL_PRODUCTS:  # which are made for two and more
+            return self.dot(np.concatenate((queries, queries)), size)[:1]
+        slices = -(-size // self._width)
+        products = np.zeros((len(queries), slices * self._width), dtype=np.float32)
+        together = max(1, _ONE_THREAD // (queries.shape[1] * self._width))
+        for start in range(0, len(queries), together):
+            self._multiply(queries[start : start + together], products[start : start + together])
+        return products[:, :size]
 
     def take(self, rows: Rows) -> Floats:
-        """Return a copy of `rows` (ascending), shape (len(rows), dimension)."""
+        """Return a copy of `rows`, in any order, shape (len(rows), dimension)."""
         taken = np.zeros((len(rows), self.dimension or 0), dtype=np.float32)
-        edges = rows.searchsorted(np.arange(len(self._blocks) + 1) * _BLOCK).tolist()
-        for number, (start, end) in enumerate(pairwise(edges)):
-            if start < end:
-                taken[start:end] = self._blocks[number][rows[start:end] - number * _BLOCK]
+        parts, within = np.divmod(rows, self._width)
+        blocks, parts = np.divmod(parts, _BLOCK // self._width)
+        for number, block in enumerate(self._blocks):
+            here = np.flatnonzero(blocks == number)
+            if here.size:
+                taken[here] = block[parts[here], :, within[here]]
         return taken
 
     def take_one(self, row: int) -> Floats:
         """Return a copy of one row."""
-        taken: Floats = self._blocks[row // _BLOCK][row % _BLOCK].copy()
-        return taken
+        return self._column(row).copy()
 
-    def _split(self, rows: Rows) -> Iterator[tuple[Floats, NDArray[np.bool_], Rows]]:
-        """Yield (block, which of `rows` are in it, where in it)."""
-        of = rows // _BLOCK
-        for number in np.unique(of):
-            if number < len(self._blocks):
-                places = of == number
-                yield self._blocks[number], places, rows[places] % _BLOCK
+    def _column(self, row: int) -> Floats:
+        """Return the place of one row, shape (dimension,)."""
+        block, inside = divmod(row, _BLOCK)
+        part, within = divmod(inside, self._width)
+        place: Floats = self._blocks[block][part, :, within]
+        return place
+
+    def _split(self, rows: Rows) -> Iterator[tuple[Floats, Rows, Rows]]:
+        """Yield (slice, places of those of `rows` that are in it, where in it)."""
+        parts, within = np.divmod(rows, self._width)
+        order = np.argsort(parts, kind="stable")
+        firsts = np.flatnonzero(np.diff(parts[order], prepend=-1))
+        in_block = _BLOCK // self._width
+        for start, end in pairwise([*firsts.tolist(), len(rows)]):
+            places = order[start:end]
+            block, part = divmod(int(parts[places[0]]), in_block)
+            yield self._blocks[block][part], places, within[places]
+
+    def _multiply(self, queries: Floats, products: Floats) -> None:
+        """Write the products of some queries into `products`, shape (len(queries), slices x width)."""
+        slices = products.shape[1] // self._width
+        found = products.reshape(len(queries), slices, self._width).transpose(1, 0, 2)
+        in_block = _BLOCK // self._width
+        for number, block in enumerate(self._blocks):
+            of = found[number * in_block : (number + 1) * in_block]
+            np.matmul(queries, block[: len(of)], out=of)
 
 
-def _multiply(queries: Floats, block: Floats, products: Floats) -> None:
-    """Write the dot products of `queries` and the first rows of `block` into `products`, (k, rows)."""
-    count, rows = products.shape
-    if count == 1:
-        np.vecdot(block[:rows], queries[0], out=products[0])  # the one product that never takes threads
-        return
-    size = _slice_size(queries)
-    slices = -(-rows // size)
-    cut = block[: slices * size].reshape(slices, size, -1)
-    ordered = np.asfortranarray(queries) if count >= _TRANSPOSED else queries
-    found = np.matmul(ordered, cut.transpose(0, 2, 1)).transpose(1, 0, 2)
-    products[:] = found.reshape(count, -1)[:, :rows]
-
-
-def _slice_size(queries: Floats) -> int:
-    """Return how many rows at once, a power of two, keep a product on one thread."""
-    most = _ONE_THREAD // queries.size
-    return int(min(_SLICE, 1 << max(most.bit_length() - 1, 0)))
+def _width_for(dimension: int) -> int:
+    """Return how many rows stand in a slice, a power of two."""
+    most = max(1, (_ONE_THREAD // 2 if _SMALL_PRODUCTS else _ONE_QUERY) // dimension)
+    return int(min(_WIDEST, 1 << (most.bit_length() - 1)))
