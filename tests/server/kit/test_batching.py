@@ -43,6 +43,48 @@ def test_what_is_asked_at_once_is_answered_in_batches(lanes: Lanes) -> None:
     lanes.close()
 
 
+async def asked_again_and_again(batches: Batches[str, int, int], callers: int, times: int) -> float:
+    """Let each caller ask the next thing when it is answered, a little after one another; return seconds."""
+
+    async def caller(number: int) -> None:
+        for _ in range(times):
+            for _ in range(2 * number):
+                await asyncio.sleep(0)  # the answers of a batch do not reach all clients in one moment
+            assert await batches.ask("scope", number) == 2 * number
+
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(caller(number) for number in range(callers)))
+    return asyncio.get_running_loop().time() - began
+
+
+def test_those_answered_together_are_waited_for(lanes: Lanes) -> None:
+    store = Store(away=False)
+    asyncio.run(asked_again_and_again(Batches(lanes, store.answer), callers=6, times=20))
+    # Without the wait the first to come back goes alone, and the others together after it.
+    assert store.asked.count(6) > len(store.asked) / 2, store.asked
+    lanes.close()
+
+
+def test_a_single_caller_waits_for_nobody(lanes: Lanes) -> None:
+    store = Store(away=False)
+    asyncio.run(asked_again_and_again(Batches(lanes, store.answer), callers=1, times=20))
+    assert store.asked == [1] * 20
+    lanes.close()
+
+
+def test_who_does_not_come_back_is_waited_for_no_longer_than_a_moment(lanes: Lanes) -> None:
+    store = Store(away=False)
+
+    async def few_after_many() -> float:
+        batches = Batches(lanes, store.answer)
+        await asked_at_once(batches)
+        return await asked_again_and_again(batches, callers=1, times=1)
+
+    assert asyncio.run(few_after_many()) < 1.0
+    assert store.asked == [BATCH_MAX, CALLS - BATCH_MAX, 1]
+    lanes.close()
+
+
 def test_who_waits_behind_a_store_that_is_away_is_told_with_the_first(lanes: Lanes) -> None:
     store = Store(away=True)
     answers = asyncio.run(asked_at_once(Batches(lanes, store.answer)))
