@@ -24,6 +24,7 @@ from benchmarks.http.load import Measured, measure, post
 from benchmarks.report import Table
 from benchmarks.storage_speed import Corpus
 
+_PLACE = Path(".cache/benchmarks")
 _READY_SECONDS = 120
 _TASKS = 512
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -57,7 +58,8 @@ def serving(*arguments: str) -> Iterator["Served"]:
         port = int(free.getsockname()[1])
     kind, *options = arguments
     # Beside the project: a disk's speed counts, not that of a file system in memory.
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    _PLACE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_PLACE) as folder:
         command = [sys.executable, "-m", "benchmarks.http.servers", kind, str(port), "--folder", folder]
         server = subprocess.Popen([*command, *options])
         try:
