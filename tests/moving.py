@@ -69,6 +69,7 @@ def _queue(jobs: JobStore) -> None:
         jobs.add(job(number, request={"task": f"t{number}", "z": 1, "a": [1.5, None]}, author="key_1"))
     for _ in range(3):
         assert jobs.claim(worker="w", now=at(100), lease_until=at(160))
+    jobs.advance(job(2).id, 1, {"done": 2, "reasons": [{"key": None}]}, at(170))
     jobs.complete(job(0).id, 1, {"answer": {"b": 2, "a": 1}}, at(110))
     jobs.fail(job(1).id, 1, ERROR, at(111))
 

@@ -20,9 +20,11 @@ from engramia.providers.postgres.moving import PostgresMover
 from engramia.providers.postgres.storage import PostgresStorage
 from engramia.providers.postgres.vector_plan import VectorPlan
 from engramia.server.keys.model import KeyRequest, Principal
+from engramia.server.keys.repository import announce
 from engramia.server.keys.service import KeyService
 from engramia.server.kit.once import Attempt
 from engramia.server.kit.permissions import Role
+from engramia.server.tenancy.service import ProjectService
 from engramia.testing import FrozenClock
 from tests.contract.job_samples import ERROR, at, job, name
 from tests.contract.samples import MODEL, NOW, dense, feedback, key, pattern, record, search, unit, version
@@ -64,6 +66,7 @@ class Scenario:
             self._idempotency(scope)
         self._whole_storage()
         self._keys()
+        self._projects()
         self._audit()
         self._moving()
         self._erase()
@@ -177,6 +180,7 @@ class Scenario:
             ids = [(one.id, one.fence) for one in held if one is not None]
             jobs.holds(*ids[0])
             jobs.extend(*ids[0], at(80))
+            jobs.advance(*ids[0], {"done": 1}, at(80))
             jobs.complete(*ids[0], {"done": True}, at(61))
             jobs.fail(*ids[1], ERROR, at(61))
             jobs.retry(*ids[2], ERROR, at(90))
@@ -221,6 +225,7 @@ class Scenario:
         )  # fmt: skip
         service.prepare()
         service.check()
+        service.on_change(lambda _tenant: None)
         first = service.bootstrap(Principal(OURS, Role.OWNER))
         owner = Principal(OURS, Role.OWNER, first.key.id)
         attempt = Attempt("b1", "f")
@@ -236,6 +241,22 @@ class Scenario:
         service.note_uses(OURS.tenant_id, {made.key.id: clock.now()}, timedelta(minutes=1))
         service.rotate(made.key.id, owner)
         service.revoke(second.key.id, owner)
+
+    def _projects(self) -> None:
+        service = Noting(
+            ProjectService(
+                self.storage.database, FrozenClock(), ledger=self.storage.ledger,
+                tell=lambda _entry, _stamp: None, announce=announce,
+            ),
+            self.called,
+        )  # fmt: skip
+        service.check()
+        made = replace(OURS, project_id="made")
+        service.provide(made, actor="oidc-1", ip=None)
+        service.limit(made, 5, actor="operator")
+        service.find(made)
+        service.limit_of(made)
+        service.list(made.tenant_id, limit=5, offset=0)
 
     def _audit(self) -> None:
         entry = AuditEntry(

@@ -18,6 +18,7 @@ from engramia.db.audit_archive import AuditArchive
 from engramia.db.base import VERSION_TABLE
 from engramia.db.private_server import PrivateServer
 from engramia.server.keys.service import KeyService
+from engramia.server.tenancy.service import ProjectService
 from tests.architecture.scenario import Scenario
 from tests.architecture.single_tenant import Sent, read_log, statements
 from tests.postgres import QUICK
@@ -107,7 +108,12 @@ def test_the_scenario_asks_all_that_there_is_to_ask(recording: Recording) -> Non
     """A new method that the scenario does not call fails here; one that is not called is not checked."""
     stores = ("PatternStore", "FeedbackStore", "ActivityLog", "JobStore", "IdempotencyStore", "AuditTrail")
     asked = {f"Postgres{name}": getattr(ports, name) for name in stores}
-    classes = asked | {"KeyService": KeyService, "AuditArchive": AuditArchive, "PostgresMover": ports.Mover}
+    classes = asked | {
+        "KeyService": KeyService,
+        "ProjectService": ProjectService,
+        "AuditArchive": AuditArchive,
+        "PostgresMover": ports.Mover,
+    }
     missing = {
         f"{name}.{method}"
         for name, kind in classes.items()

@@ -1,10 +1,12 @@
 """The command line, run in this process and as a process of its own."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +51,20 @@ def environment(data_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGRAMIA_DATA_PATH", str(data_path))
 
 
+@contextmanager
+def logging_as_it_was() -> Iterator[None]:
+    """Take back what commands set for a process that they think is theirs."""
+    root, audit = logging.getLogger(), logging.getLogger("engramia.audit")
+    before = (root.handlers[:], root.level, audit.level)
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    audit.setLevel(before[2])
+
+
 @pytest.fixture
-def cli(environment: None, capfdbinary: pytest.CaptureFixture[bytes]) -> Cli:
+def cli(environment: None, capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Cli]:
     """Run a command in this process."""
     del environment
 
@@ -59,7 +73,8 @@ def cli(environment: None, capfdbinary: pytest.CaptureFixture[bytes]) -> Cli:
         out, err = capfdbinary.readouterr()
         return Ended(int(code), out.decode(), err.decode())
 
-    return call
+    with logging_as_it_was():
+        yield call
 
 
 def process_environment(data_path: Path, **more: str) -> dict[str, str]:

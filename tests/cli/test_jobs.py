@@ -121,3 +121,18 @@ def test_what_is_not_there_is_not_found_in_another_project_either(cli: Cli) -> N
         ended = cli("jobs", *arguments, "--json")
         assert (ended.code, ended.document["error"]) == (ExitCode.NOT_FOUND, "not_found"), arguments
     assert "jobs list" in cli("jobs", "show", "job_none").err
+
+
+def test_how_far_an_import_came_is_shown(cli: Cli, data_path: Path) -> None:
+    storage = JSONStorage(data_path)
+    with storage.scoped(Scope()).writing() as stores:
+        stores.jobs.add(job("import", 1))
+        claimed = stores.jobs.claim(worker="w", now=BEGIN + LONG, lease_until=BEGIN + 2 * LONG)
+        assert claimed
+        so_far = {"done": 1256, "total": 5000, "imported": 1255, "skipped": 1, "reasons": ["of a record"]}
+        assert stores.jobs.advance(claimed.id, claimed.fence, so_far, BEGIN + 2 * LONG)
+    storage.close()
+    told = cli("jobs", "show", "job_import").out
+    assert "1,256 done, 5,000 total, 1,255 imported, 1 skipped" in told
+    document = cli("jobs", "show", "job_import", "--json").document
+    assert document["progress"] == {"done": 1256, "total": 5000, "imported": 1255, "skipped": 1}

@@ -131,7 +131,9 @@ def ignored(_done: int, _total: int) -> None:
 
 
 class Stopping(Memory):
-    """A memory whose import stops after three records."""
+    """A memory on files whose import stops after three records."""
+
+    archive = None
 
     def __init__(self, error: BaseException) -> None:
         self._error = error

@@ -126,6 +126,7 @@ def test_after_its_lease_a_job_is_taken_over_and_the_late_worker_cannot_touch_it
         jobs = stores.jobs
         assert not jobs.holds(late.id, late.fence)
         assert not jobs.extend(late.id, late.fence, at(90))
+        assert not jobs.advance(late.id, late.fence, {"by": "late"}, at(90))
         assert not jobs.complete(late.id, late.fence, {"by": "late"}, at(40))
         assert not jobs.fail(late.id, late.fence, ERROR, at(40))
         assert not jobs.retry(late.id, late.fence, ERROR, at(40))
@@ -153,6 +154,124 @@ def test_completing_keeps_the_result_and_forgets_the_request(
         assert stores.jobs.complete(mine.id, mine.fence, result, at(1001))
         assert not stores.jobs.complete(mine.id, mine.fence, {"again": 1}, at(1002))
     assert get(elsewhere, 1) == mine.completed(result, at(1001))
+
+
+PARTS = {"done": 2, "reasons": [{"index": 1, "reason": "“leer”"}]}
+
+
+def advanced(scope: ScopedStorage) -> Job:
+    """Claim the one job there is and bring it a part further."""
+    mine = claim(scope, now=2, lease=30)
+    with scope.writing() as stores:
+        assert stores.jobs.advance(mine.id, mine.fence, PARTS, at(60))
+    return mine.advanced(PARTS, at(60))
+
+
+def test_how_far_it_is_is_kept_with_more_time_for_its_worker(
+    scope: ScopedStorage, elsewhere: ScopedStorage
+) -> None:
+    add(scope, job(1))
+    mine = advanced(scope)
+    assert get(elsewhere, 1) == mine
+    with elsewhere.writing() as stores:
+        assert stores.jobs.holds(mine.id, mine.fence)
+        assert stores.jobs.next_due() == at(60)
+        assert take(stores, now=59) is None
+        (listed,) = stores.jobs.list(None, limit=9, offset=0)
+        assert listed.progress == PARTS
+        assert stores.jobs.advance(mine.id, mine.fence, {"done": 3}, at(61))
+    assert get(scope, 1) == mine.advanced({"done": 3}, at(61))
+
+
+def test_the_next_attempt_goes_on_from_where_the_job_was(
+    scope: ScopedStorage, elsewhere: ScopedStorage
+) -> None:
+    add(scope, job(1))
+    mine = advanced(scope)
+    second = claim(elsewhere, now=60, lease=30)
+    assert second == mine.claimed(worker="w", now=at(60), lease_until=at(90))
+    assert (second.progress, second.request) == (PARTS, {"task": "task 1"})
+
+
+@pytest.mark.parametrize("step", ["extend", "retry", "release"])
+def test_how_far_it_is_outlasts_what_happens_to_it(
+    scope: ScopedStorage, elsewhere: ScopedStorage, step: str
+) -> None:
+    add(scope, job(1))
+    mine = advanced(scope)
+    with scope.writing() as stores:
+        match step:
+            case "extend":
+                assert stores.jobs.extend(mine.id, mine.fence, at(90))
+            case "retry":
+                assert stores.jobs.retry(mine.id, mine.fence, ERROR, at(70))
+            case _:
+                assert stores.jobs.release(mine.id, mine.fence)
+    left = get(elsewhere, 1)
+    assert left is not None
+    assert (left.progress, left.request) == (PARTS, {"task": "task 1"})
+
+
+@pytest.mark.parametrize("end", ["complete", "fail", "cancel", "expire"])
+def test_once_completed_only_the_result_says_what_was_done(
+    scope: ScopedStorage, elsewhere: ScopedStorage, end: str
+) -> None:
+    add(scope, job(1))
+    mine = advanced(scope)
+    with scope.writing() as stores:
+        match end:
+            case "complete":
+                assert stores.jobs.complete(mine.id, mine.fence, {"all": 3}, at(70))
+            case "fail":
+                assert stores.jobs.fail(mine.id, mine.fence, ERROR, at(70))
+            case "cancel":
+                assert stores.jobs.release(mine.id, mine.fence)
+                assert stores.jobs.cancel(mine.id, at(70))
+            case _:
+                assert stores.jobs.release(mine.id, mine.fence)
+                assert stores.jobs.expire(at(50), at(70)) == [mine.released().expired(at(70))]
+    over = get(elsewhere, 1)
+    assert over is not None
+    assert (over.progress, over.request) == (None if end == "complete" else PARTS, {})
+
+
+def test_only_a_running_job_advances(scope: ScopedStorage, elsewhere: ScopedStorage) -> None:
+    add(scope, job(1), job(2))
+    done = claim(scope)
+    with scope.writing() as stores:
+        assert stores.jobs.complete(done.id, done.fence, {}, at(1001))
+        assert not stores.jobs.advance(done.id, done.fence, PARTS, at(1100))
+        assert not stores.jobs.advance(name(2), 0, PARTS, at(1100))
+        assert not stores.jobs.advance(name(3), 1, PARTS, at(1100))
+    assert get(elsewhere, 1) == done.completed({}, at(1001))
+    assert get(elsewhere, 2) == job(2)
+
+
+def advance_and_stop(scope: ScopedStorage, mine: Job) -> None:
+    with scope.writing() as stores:
+        stores.patterns.add(record(1), None)
+        assert stores.jobs.advance(mine.id, mine.fence, {"done": 3}, at(90))
+        raise Stop
+
+
+def test_a_part_is_kept_with_how_far_it_went_or_not_at_all(
+    scope: ScopedStorage, elsewhere: ScopedStorage
+) -> None:
+    add(scope, job(1))
+    mine = advanced(scope)
+    with pytest.raises(Stop):
+        advance_and_stop(scope, mine)
+    for view in (scope, elsewhere):
+        assert get(view, 1) == mine
+        with view.reading() as stores:
+            assert stores.patterns.count() == 0
+
+
+def test_how_far_it_is_must_be_json(scope: ScopedStorage) -> None:
+    add(scope, job(1))
+    mine = claim(scope)
+    with scope.writing() as stores, pytest.raises(ValidationError, match="progress"):
+        stores.jobs.advance(mine.id, mine.fence, {"a set": {1}}, at(1100))
 
 
 def test_failing_keeps_the_reason(scope: ScopedStorage, elsewhere: ScopedStorage) -> None:

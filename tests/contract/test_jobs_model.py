@@ -43,6 +43,10 @@ class Beside:
         if self._holds(number, fence, self.jobs.extend(name(number), fence, at(time))):
             self.model[name(number)] = self.model[name(number)].extended(at(time))
 
+    def advance(self, number: int, fence: int, time: int) -> None:
+        if self._holds(number, fence, self.jobs.advance(name(number), fence, {"n": time}, at(time))):
+            self.model[name(number)] = self.model[name(number)].advanced({"n": time}, at(time))
+
     def complete(self, number: int, fence: int, time: int) -> None:
         if self._holds(number, fence, self.jobs.complete(name(number), fence, {"n": time}, at(time))):
             self.model[name(number)] = self.model[name(number)].completed({"n": time}, at(time))
@@ -97,6 +101,7 @@ STEPS = (
     Beside.add,
     Beside.claim,
     Beside.extend,
+    Beside.advance,
     Beside.complete,
     Beside.fail,
     Beside.retry,

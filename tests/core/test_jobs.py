@@ -51,7 +51,16 @@ def test_a_retry_tells_why_and_success_forgets_it() -> None:
     assert (done.status, done.error, done.result, done.completed_at) == ("completed", None, {"n": 1}, LATER)
 
 
-@given(st.lists(st.sampled_from(["claim", "extend", "retry", "release"])), st.integers(0, 3))
+def test_a_part_that_is_done_is_kept_for_the_next_attempt_until_the_whole_is() -> None:
+    further = claimed(pending()).advanced({"done": 2}, LATER + timedelta(1))
+    assert (further.progress, further.due, further.held_by(1)) == ({"done": 2}, LATER + timedelta(1), True)
+    assert claimed(further.released()).progress == {"done": 2}
+    ends = further.failed(ERROR, LATER), further.released().cancelled(LATER)
+    assert [one.progress for one in ends] == [{"done": 2}] * 2
+    assert further.completed({"n": 3}, LATER).progress is None
+
+
+@given(st.lists(st.sampled_from(["claim", "extend", "advance", "retry", "release"])), st.integers(0, 3))
 def test_whatever_happened_before_the_end_is_an_end(steps: list[str], end: int) -> None:
     job, fences = pending(), [0]
     for step in steps:
@@ -61,6 +70,7 @@ def test_whatever_happened_before_the_end_is_an_end(steps: list[str], end: int) 
         elif running:
             job = {
                 "extend": job.extended(LATER),
+                "advance": job.advanced({"done": 1}, LATER),
                 "retry": job.retried(ERROR, LATER),
                 "release": job.released(),
             }[step]

@@ -3,6 +3,7 @@
 import json
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,33 @@ COMPOSE_ONLY = {
     "GIT_COMMIT": "a build argument",
     "BUILD_TIME": "a build argument",
 }
+NOT_HERS = {
+    "ENGRAMIA_DATA_PATH": "the image's volume",
+    "ENGRAMIA_TENANT": "of the library and the command line",
+    "ENGRAMIA_PROJECT": "of the library and the command line",
+    "ENGRAMIA_LOCAL_MODEL_PATH": "the image holds the model",
+    "ENGRAMIA_CACHE_PATH": "the image holds the model",
+    "XDG_CACHE_HOME": "the image holds the model",
+    "ENGRAMIA_MODEL_DOWNLOAD": "the image holds the model",
+    "ENGRAMIA_HOST": "the image's",
+    "ENGRAMIA_PORT": "the image's",
+    "ENGRAMIA_API_KEYS": "of a mode that one machine's production does not use",
+    "ENGRAMIA_ENV_AUTH_ROLE": "of the same mode",
+    "ENGRAMIA_ALLOW_NO_AUTH": "never in production",
+    "ENGRAMIA_JOB_WORKER": "the file has a worker",
+    "ENGRAMIA_METRICS_PATH": "`serve --workers` makes the folder",
+    "ENGRAMIA_GIT_COMMIT": "in the image",
+    "ENGRAMIA_BUILD_TIME": "in the image",
+}
+"""Settings that `.env.example` leaves out, and why."""
+DECIDED = {
+    "ENGRAMIA_STORAGE",
+    "ENGRAMIA_DATABASE_URL",
+    "ENGRAMIA_AUTH_MODE",
+    "ENGRAMIA_ENVIRONMENT",
+    "ENGRAMIA_JSON_LOGS",
+}
+"""What it sets otherwise than by default."""
 PASSED_ON = {"POSTGRES_PASSWORD", "PGPASSWORD"}
 """What our containers are given besides settings: emptied, and libpq's."""
 
@@ -71,6 +99,25 @@ def test_the_example_names_settings_and_every_variable_of_production() -> None:
     assert variables(PRODUCTION) <= set(example())
     lines = EXAMPLE.read_text("utf-8").splitlines()
     assert len([line for line in lines if line and not line.startswith("#")]) == len(example())
+
+
+def test_the_example_has_every_setting_of_production_at_its_default() -> None:
+    named = set(example())
+    assert known() - named == set(NOT_HERS)
+    fields = {variable(name): field for name, field in Settings.model_fields.items()}
+    for name in named - DECIDED - set(COMPOSE_ONLY):
+        value, default = example()[name], fields[name].default
+        assert value == "" or str(default).lower() in {value, f"{value}.0"}, name
+
+
+def test_each_line_of_the_example_or_its_group_has_its_meaning() -> None:
+    lines = EXAMPLE.read_text("utf-8").splitlines()
+    bare = [
+        line
+        for before, line in pairwise(lines)
+        if line and not line.startswith("#") and (not before or before.startswith("# ---"))
+    ]
+    assert bare == ["ENGRAMIA_STORAGE=postgres"]
 
 
 def test_what_has_to_be_set_is_asked_for_by_name() -> None:

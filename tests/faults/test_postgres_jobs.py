@@ -27,6 +27,7 @@ from engramia.errors import StorageUnavailableError
 from engramia.providers.postgres.storage import PostgresStorage
 from engramia.server.jobs.queue import JobQueue
 from tests.server.jobs.conftest import new_id
+from tests.server.jobs.imports import EXPECTED
 from tests.server.jobs.process import IDLE, LEASE, POLL, THINKING, scope
 
 pytestmark = pytest.mark.soak  # a database server, and real processes killed
@@ -181,6 +182,8 @@ def killed_at_work(
         for _ in range(kills):
             victim = chance.randrange(len(workers))
             assert workers[victim].wait_for("ready")
+            # Starting takes longer than a lease on a busy machine: without another there would be nobody.
+            assert workers[victim - 1].wait_for("ready")
             done = workers[victim].said.count("begin")
             office.submit(jobs // kills)
             workers[victim].wait_for("begin", done + 1, seconds=1.0)  # the others may be quicker
@@ -202,6 +205,39 @@ def test_workers_killed_a_hundred_times(office: Office, postgres_url: str) -> No
     attempts, waits = killed_at_work(office, postgres_url, kills=100, jobs=1000, seed=2)
     assert attempts > 1050, "kills hit jobs at work"
     assert max(waits) <= LEASE + 2 * POLL, "a job waited for longer than a lease and two sweeps"
+
+
+def killed_imports(office: Office, place: str, *, kills: int, seed: int) -> int:
+    """Kill one of two workers again and again while each scope has an import; return the attempts."""
+    chance = random.Random(seed)  # noqa: S311 - when to kill is no secret
+    office.submit(SCOPES, "import")
+    with at_work(place, 2) as workers:
+        for turn in range(kills):
+            victim = turn % 2
+            assert workers[victim].wait_for("ready")
+            workers[victim].wait_for("stored", 1 + turn % 2, seconds=LEASE)
+            time.sleep(chance.uniform(0, 0.05))
+            workers[victim].end()
+            workers[victim] = WorkerProcess(place)
+        office.wait_for_all()
+    found = office.jobs()
+    assert [(one.status, one.result) for one in found] == [(JobStatus.COMPLETED, EXPECTED)] * SCOPES
+    assert len(office.tasks()) == SCOPES * EXPECTED["imported"]
+    return sum(one.attempts for one in found)
+
+
+def test_imports_whose_workers_are_killed_are_gone_on_from_where_they_were(
+    office: Office, postgres_url: str
+) -> None:
+    assert killed_imports(office, postgres_url, kills=4, seed=3) > SCOPES, "kills hit imports at work"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(4, 12))
+def test_imports_whose_workers_are_killed_in_many_other_moments(
+    office: Office, postgres_url: str, seed: int
+) -> None:
+    killed_imports(office, postgres_url, kills=4, seed=seed)
 
 
 @pytest.mark.parametrize(("operation", "moment"), [("learn", "begin"), ("hold_on", "stored")])

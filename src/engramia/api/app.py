@@ -77,7 +77,7 @@ def create_app(
     )
     trail = trail_of(adapters)
     keys = keys_of(adapters, settings, trail.tell)
-    holders = None if keys is None else holders_of(keys)
+    holders = holders_of(adapters, settings, keys, trail.tell)
     edge = edge_of(settings, holders, trail.note)
     wake = threading.Event()
     queue = JobQueue(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from engramia.bootstrap import Adapters, key_service_from, rate_limiter_from
+from engramia.bootstrap import Adapters, key_service_from, project_service_from, rate_limiter_from
 from engramia.core.audit import AuditEntry, AuditStamp
 from engramia.errors import StorageUnavailableError
 from engramia.server.identity.choice import authenticator_of
@@ -22,6 +22,7 @@ from engramia.telemetry.logging import bind, clear
 
 if TYPE_CHECKING:  # they need the extra `postgres`
     from engramia.server.identity.db import DbAuthenticator
+    from engramia.server.identity.provisioning import ProvisioningAuthenticator
     from engramia.server.keys.service import KeyService
 
 _log = logging.getLogger("engramia.server")
@@ -36,18 +37,39 @@ def keys_of(
     is waited for by those who need it.
     """
     keys = key_service_from(settings, adapters.database, adapters.clock, tell)
-    try:
-        if keys is not None:
-            keys.prepare()
-    except StorageUnavailableError as error:
-        _log.warning("The database does not answer yet: %s", error)
+    if keys is not None:
+        _unless_down(keys.prepare)
     return keys
 
 
-def holders_of(keys: "KeyService") -> "DbAuthenticator":
-    from engramia.server.identity.db import DbAuthenticator
+def holders_of(
+    adapters: Adapters,
+    settings: Settings,
+    keys: "KeyService | None",
+    tell: Callable[[AuditEntry, AuditStamp], None],
+) -> "DbAuthenticator | ProvisioningAuthenticator | None":
+    """Return who knows the callers by the database: by their keys, or their projects; None without one.
 
-    return DbAuthenticator(keys)
+    Raises `ValueError` with a sentence for settings that are unsafe, and `StorageError` as `keys_of` does.
+    """
+    if keys is not None:
+        from engramia.server.identity.db import DbAuthenticator
+
+        return DbAuthenticator(keys)
+    projects = project_service_from(settings, adapters.database, adapters.clock, tell)
+    if projects is None:
+        return None
+    _unless_down(projects.check)
+    from engramia.server.identity.provisioning import ProvisioningAuthenticator
+
+    return ProvisioningAuthenticator(authenticator_of(settings), projects)
+
+
+def _unless_down(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except StorageUnavailableError as error:
+        _log.warning("The database does not answer yet: %s", error)
 
 
 def edge_of(settings: Settings, authenticator: Authenticator | None = None, note: AuditLog = audit) -> Edge:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engramia.cli.accounting import operator
 from engramia.cli.command import command
 from engramia.cli.exit_codes import ExitCode
 from engramia.cli.session import Session
@@ -187,6 +188,7 @@ def _first_key(settings: "Settings") -> "NewKey | None":
     from engramia.bootstrap import Adapters, key_service_from
     from engramia.cli.service_process import configure_logging
     from engramia.server.audit.trail import AuditTrail
+    from engramia.server.keys.model import OPERATOR
     from engramia.telemetry.audit import audit
 
     configure_logging(settings)
@@ -196,7 +198,7 @@ def _first_key(settings: "Settings") -> "NewKey | None":
         if keys is None:
             return None
         keys.prepare()
-        return keys.bootstrap()
+        return keys.bootstrap(replace(OPERATOR, operator=operator()))
 
 
 def _serve(listener: socket.socket, settings: "Settings", workers: int, told: "_Announcement") -> ExitCode:

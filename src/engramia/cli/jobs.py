@@ -126,7 +126,11 @@ def _view(job: "Job") -> Any:
     document = _document(job)
     result = document.pop("result")
     error = document.pop("error")
+    progress = document.pop("progress", {})
     rows = [(name, value) for name, value in named(document) if value is not None]
+    rows += (
+        [("Progress", ", ".join(f"{count:,} {name}" for name, count in progress.items()))] if progress else []
+    )
     rows += [("Error", f"{error['code']}: {error['detail']}")] if error else []
     if result is None:
         return facts(rows)

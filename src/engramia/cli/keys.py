@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engramia.cli.accounting import log_lines, operator
 from engramia.cli.command import block, command
 from engramia.cli.exit_codes import ExitCode
 from engramia.cli.session import Session
@@ -140,6 +141,7 @@ def _service(session: Session) -> "Iterator[KeyService]":
     from engramia.settings import AuthMode
     from engramia.telemetry.audit import audit
 
+    log_lines(session.settings)
     settings = session.settings.model_copy(update={"auth_mode": AuthMode.DB})
     database, clock = database_from(settings), SystemClock()
     try:
@@ -160,7 +162,7 @@ def _operator(session: Session) -> "Principal":
     from engramia.server.keys.model import Principal
     from engramia.server.kit.permissions import Role
 
-    return Principal(_scope(session), Role.OWNER)
+    return Principal(_scope(session), Role.OWNER, operator=operator())
 
 
 def _request(name: str, role: str, max_patterns: int | None, expires_at: str | None) -> Any:

@@ -45,6 +45,7 @@ def migrate(
     source first. Interrupted, every scope of the target holds all or nothing; run it again to go on.
     """
     from engramia.bootstrap import mover_from
+    from engramia.cli.moving_accounts import BroughtInto, TakenFrom, keeping
 
     settings = session.with_options(database_url=database_url).settings
     source_kind = StorageKind.JSON if to is StorageKind.POSTGRES else StorageKind.POSTGRES
@@ -52,7 +53,13 @@ def migrate(
     try:
         target = mover_from(settings, to)
         try:
-            return _move(session, source, target, to, overwrite=overwrite, dry_run=dry_run)
+            if dry_run:
+                return _move(session, source, target, to, overwrite=overwrite, dry_run=True)
+            with keeping(settings) as keep:
+                into = to is StorageKind.POSTGRES
+                giver = source if into else TakenFrom(source, keep)
+                taker = BroughtInto(target, keep) if into else target
+                return _move(session, giver, taker, to, overwrite=overwrite, dry_run=False)
         finally:
             target.close()
     finally:

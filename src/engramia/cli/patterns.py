@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from engramia.cli.accounting import accounting
 from engramia.cli.command import command
 from engramia.cli.exit_codes import ExitCode
 from engramia.cli.reading import given_at_most_once, given_once
@@ -218,7 +219,11 @@ def delete(
         if not (yes or _confirmed(session, task)):
             session.terminal.note("Nothing was deleted.")
             return ExitCode.USAGE
-        memory.delete_pattern(key)
+        with (
+            accounting(session, memory) as accounts,
+            accounts.act("pattern.deleted", {"pattern_key": key}) as inside,
+        ):
+            inside.delete_pattern(key)
     session.terminal.answer({"deleted": True, "pattern_key": key})
     session.terminal.say(f"Deleted {key}.")
     return ExitCode.OK

@@ -139,12 +139,8 @@ def _tracing(settings: "Settings") -> Iterator[Check]:
 
 
 def _metrics(settings: "Settings") -> Iterator[Check]:
-    if settings.metrics and settings.metrics_token is None and is_exposed(settings.host):
-        yield _doubtful(
-            "metrics",
-            f"Whoever reaches {settings.host} can read /metrics.",
-            "Set ENGRAMIA_METRICS_TOKEN, or keep the path from the outside.",
-        )
+    if settings.metrics and settings.metrics_token is None:
+        yield from _open_metrics(settings)
     if settings.metrics_token is not None and not settings.metrics:
         yield _doubtful("metrics", "ENGRAMIA_METRICS_TOKEN is set, and ENGRAMIA_METRICS is not.")
 
@@ -181,6 +177,20 @@ async def _seconds_of(limiter: "RateLimiter") -> float:
     finally:
         await limiter.close()
     return time.perf_counter() - begun
+
+
+def _open_metrics(settings: "Settings") -> Iterator[Check]:
+    """Warn of metrics without a token where others may come, or tenants may learn of each other."""
+    from engramia.server.identity.settings_check import AuthChoice
+
+    several = AuthChoice.of(settings).effective_mode in {"db", "oidc"}
+    if several or is_exposed(settings.host):
+        told = ": totals of all tenants together, without a key" if several else ""
+        yield _doubtful(
+            "metrics",
+            f"Whoever reaches {settings.host} can read /metrics{told}.",
+            "Set ENGRAMIA_METRICS_TOKEN, or keep the path from the outside.",
+        )
 
 
 def _limits(settings: "Settings", workers: int) -> Iterator[Check]:

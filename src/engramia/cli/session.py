@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from engramia.settings import Settings
 
 
+DEFAULT_LOG_LEVEL = "WARNING"
+
+
 @dataclass(frozen=True)
 class Session:
     """The global options of one run of the command, and the doors they open."""
@@ -51,7 +54,7 @@ class Session:
 
     def memory(self) -> "Memory":
         """Open the memory of this scope; use it as a context manager."""
-        _log_to_stderr(self.settings.log_level or "WARNING")
+        _log_to_stderr(self.settings.log_level or DEFAULT_LOG_LEVEL)
         if self.open_memory is not None:
             return self.open_memory(self.settings)
         from engramia.bootstrap import Memory

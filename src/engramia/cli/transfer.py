@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, Any, BinaryIO
 import orjson
 import typer
 
+from engramia.cli.accounting import Accounts, accounting
 from engramia.cli.command import command, fail
 from engramia.cli.exit_codes import ExitCode
 from engramia.cli.reading import STDIN, unreadable
@@ -51,15 +52,15 @@ def export(
     """
     streamed = to is None or str(to) == STDIN
     chosen = format or (ExportFormat.JSON if session.json and streamed else ExportFormat.NDJSON)
-    with session.memory() as memory:
+    with session.memory() as memory, accounting(session, memory) as accounts:
         chunks = Chunks(memory.iter_export(), chosen)
         if streamed:
-            for chunk in chunks:
+            for chunk in _told(accounts, chunks):
                 session.terminal.write(chunk)
             return
         target = free_target(to or Path(STDIN), force=force)
         with whole_file(target) as file:
-            file.writelines(chunks)
+            file.writelines(_told(accounts, chunks))
     session.terminal.answer({"exported": chunks.count, "path": str(target), "format": chosen.value})
     session.terminal.say(f"Exported {counted(chunks.count, 'pattern')} to {target}.")
 
@@ -79,8 +80,9 @@ def import_(
     A bad record is reported with its reason, and the rest goes in. Exit code 6 if records were skipped.
     Interrupted, it keeps what is in; running it again goes on.
     """
-    with _opened(file) as opened, session.memory() as memory:
+    with _opened(file) as opened, session.memory() as memory, accounting(session, memory) as accounts:
         source = RecordFile(opened)
+        accounts.keep("import.begun", {"overwrite": overwrite})
         title, most = f"Importing {file}", _size(opened)
         done = 0
         with session.terminal.progress(title, most) as bar:
@@ -93,7 +95,9 @@ def import_(
             try:
                 result = memory.import_data(source.records(), overwrite=overwrite, progress=progress)
             except (KeyboardInterrupt, EngramiaError) as stopped:
+                accounts.failed("import.done", stopped, {"processed": done})
                 return _stopped(session, stopped, done)
+        accounts.keep("import.done", _counts(source, result))
     return _report(session, source, result)
 
 
@@ -140,6 +144,19 @@ class Chunks:
         for record in self._records:
             self.count += 1
             yield record
+
+
+def _told(accounts: Accounts, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks; that somebody takes them is kept before the first goes out."""
+    rest = iter(chunks)
+    try:
+        first = next(rest, b"")
+    except EngramiaError as error:
+        accounts.failed("export.begun", error, {})
+        raise
+    accounts.keep("export.begun", {})
+    yield first
+    yield from rest
 
 
 @contextmanager
@@ -218,16 +235,16 @@ def _stopped(session: Session, stopped: BaseException, done: int) -> ExitCode:
 
 def _report(session: Session, source: RecordFile, result: ImportResult) -> ExitCode:
     skipped = sorted(_skipped(source, result), key=lambda entry: entry["line"] or entry["index"] or 0)
-    document = {
-        "imported": result.imported,
-        "skipped": len(skipped),
-        "total": result.total + len(source.bad),
-        "reasons": skipped,
-    }
+    document = {**_counts(source, result), "reasons": skipped}
     session.terminal.answer(document)
     if not session.json:
         _show(session, document)
     return ExitCode.PARTLY if skipped else ExitCode.OK
+
+
+def _counts(source: RecordFile, result: ImportResult) -> dict[str, int]:
+    bad = len(source.bad)
+    return {"imported": result.imported, "skipped": result.skipped + bad, "total": result.total + bad}
 
 
 def _skipped(source: RecordFile, result: ImportResult) -> Iterator[dict[str, Any]]:

@@ -58,6 +58,11 @@ class Job:
     """What the operation answered, as a JSON object."""
     error: JobError | None = None
     """Why it failed, or why the last attempt of a pending or running one did."""
+    progress: Mapping[str, Any] | None = None
+    """How far one is that is done in parts, as a JSON object; the next attempt goes on from there.
+
+    Numbers in it are for people. None before its first part is done, and once it is completed.
+    """
 
     @property
     def due(self) -> datetime | None:
@@ -84,6 +89,10 @@ class Job:
         """Return the job with more time for its worker."""
         return replace(self, lease_until=lease_until)
 
+    def advanced(self, progress: Mapping[str, Any], lease_until: datetime) -> Self:
+        """Return the job with one more of its parts done, and with more time for its worker."""
+        return replace(self, progress=progress, lease_until=lease_until)
+
     def retried(self, error: JobError, run_at: datetime) -> Self:
         """Return the job as it waits for its next attempt."""
         return replace(
@@ -103,7 +112,7 @@ class Job:
 
     def completed(self, result: Mapping[str, Any], at: datetime) -> Self:
         """Return the job with its result."""
-        return replace(self._ended(JobStatus.COMPLETED, at), result=result, error=None)
+        return replace(self._ended(JobStatus.COMPLETED, at), result=result, error=None, progress=None)
 
     def failed(self, error: JobError, at: datetime) -> Self:
         """Return the job with the reason of its failure."""

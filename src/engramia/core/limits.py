@@ -22,6 +22,7 @@ SKILL_MAX_CHARS = 100
 
 IMPORT_MAX_RECORDS = 10_000
 EMBED_BATCH = 256
+IMPORT_BATCH_CHARS = 2_000_000  # of records that are stored in one transaction of several
 
 NEAR_IDENTICAL_JACCARD = 0.92
 GROUP_JACCARD = 0.7

@@ -226,6 +226,13 @@ class JobStore(Protocol):
         """Give a running job's worker more time; False if it does not hold the job any more."""
         ...
 
+    def advance(self, id: str, fence: int, progress: Mapping[str, Any], lease_until: datetime) -> bool:
+        """Keep how far a running job is and give its worker more time; False if it does not hold it any more.
+
+        Meant for the transaction of what was done: it is kept with that or not at all.
+        """
+        ...
+
     def complete(self, id: str, fence: int, result: Mapping[str, Any], at: datetime) -> bool:
         """Finish a running job with its result; False, and no change, if its worker does not hold it."""
         ...

@@ -57,6 +57,36 @@ def import_records(
     return ImportResult(imported, len(reasons), total, tuple(reasons))
 
 
+def import_next(
+    engine: Engine, values: Sequence[object], before: ImportResult, *, overwrite: bool
+) -> ImportResult:
+    """Store the batch of `values` that follows those of which `before` tells, and return what both did.
+
+    It is kept or not at all. Called until the total is that of `values`, beginning with an empty result, it
+    does what `import_records` does. Raises `QuotaExceededError` at the first if the whole is over the limit.
+    """
+    if before.total == 0:
+        check_import(engine, values)
+    prepared = _prepare(engine, tuple(_next(values, before.total)))
+    skipped = _store(engine, [prepared], overwrite=overwrite)
+    return ImportResult(
+        imported=before.imported + prepared.size - len(skipped),
+        skipped=before.skipped + len(skipped),
+        total=before.total + prepared.size,
+        reasons=(*before.reasons, *skipped),
+    )
+
+
+def _next(values: Sequence[object], start: int) -> Iterator[tuple[int, object]]:
+    """Yield the batch that begins at `start`: what is stored, and waited for by others, in moments."""
+    size = 0
+    for index in range(start, min(start + limits.EMBED_BATCH, len(values))):
+        size += len(repr(values[index]))
+        if size > limits.IMPORT_BATCH_CHARS and index > start:
+            return
+        yield index, values[index]
+
+
 def check_import(engine: Engine, values: Sequence[object]) -> None:
     """Raise `QuotaExceededError` if importing these records as things are now would be over the limit.
 
@@ -80,11 +110,15 @@ def _prepared(engine: Engine, values: Iterable[object], progress: Progress) -> I
     """Yield batches decoded, redacted and embedded; each is reported when the next one is asked for."""
     done = 0
     for batch in batched(enumerate(values), limits.EMBED_BATCH):
-        records, skipped = _decode_batch(engine, batch)
-        vectors = embed(engine, [record.pattern.task for _, record in records]) if records else None
-        yield _Batch(len(batch), records, vectors, skipped)
+        yield _prepare(engine, batch)
         done += len(batch)
         progress(done, done)
+
+
+def _prepare(engine: Engine, batch: tuple[tuple[int, object], ...]) -> _Batch:
+    records, skipped = _decode_batch(engine, batch)
+    vectors = embed(engine, [record.pattern.task for _, record in records]) if records else None
+    return _Batch(len(batch), records, vectors, skipped)
 
 
 def _store(engine: Engine, batches: Sequence[_Batch], *, overwrite: bool) -> list[SkippedRecord]:

@@ -179,6 +179,7 @@ class JobState(TypedDict):
     created_at: str
     started_at: str | None
     completed_at: str | None
+    progress: NotRequired[dict[str, int]]  # of an import that is under way, or ended early
 
 
 class Page[T](list[T]):

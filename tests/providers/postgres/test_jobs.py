@@ -1,6 +1,7 @@
 """Jobs in Postgres: found without reading other scopes, announced, taken up beside a writer, never twice."""
 
 import queue
+import random
 import shutil
 import tempfile
 import threading
@@ -151,6 +152,33 @@ def test_jobs_move_on_beside_a_writer_of_their_scope(storage: PostgresStorage) -
         mine = in_a_thread(lambda: claim(storage))
         assert mine
         assert in_a_thread(lambda: moved_on(storage, mine))
+
+
+def test_what_a_job_was_asked_for_is_not_written_again_as_it_moves_on(
+    storage: PostgresStorage, postgres_url: str
+) -> None:
+    """It may be long; Postgres keeps it apart from the row, under a number of its own for each writing."""
+    text = random.Random(1).randbytes(50_000).hex()  # noqa: S311 - what cannot be made short, no secret
+    add(storage, job(1, request={"records": [text]}))
+    before = place_of_request(postgres_url)
+    mine = claim(storage, 1000, lease=30)
+    assert mine
+    with storage.scoped(OURS).writing() as stores:
+        assert stores.jobs.extend(mine.id, mine.fence, at(1100))
+        assert stores.jobs.advance(mine.id, mine.fence, {"done": 1}, at(1100))
+        assert stores.jobs.retry(mine.id, mine.fence, ERROR, at(1100))
+    assert place_of_request(postgres_url) == before
+    again = claim(storage, 1200)
+    assert again
+    assert again.request == {"records": [text]}
+
+
+def place_of_request(postgres_url: str) -> int:
+    with psycopg.connect(postgres_url) as connection:
+        row = connection.execute("SELECT pg_column_toast_chunk_id(request) FROM jobs").fetchone()
+    assert row is not None
+    assert row[0] is not None, "it is kept apart"
+    return int(row[0])
 
 
 def moved_on(storage: PostgresStorage, mine: Job) -> bool:

@@ -172,6 +172,22 @@ def test_what_another_process_does_holds_here_within_a_second(serve: Serve, act:
         assert door.seconds_until(lambda: door.refuses(key.secret)) < 1.0
 
 
+@pytest.mark.parametrize("act", ["revoke", "rotate"])
+def test_what_this_process_does_holds_here_at_once(
+    service: KeyService, door: Door, postgres_url: str, act: str
+) -> None:
+    owner, key = first_owner(service), make(service)
+    door.warm(key.secret)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        (listener,) = connection.execute(_LISTENERS.replace("pg_terminate_backend(pid)", "pid")).fetchall()
+        signal_to(listener[0], signal.SIGSTOP)  # so that nothing is heard of it from the database
+        try:
+            getattr(service, act)(key.key.id, owner)
+            assert door.refuses(key.secret)
+        finally:
+            signal_to(listener[0], signal.SIGCONT)
+
+
 def test_a_notification_that_is_lost_costs_less_than_a_second(
     serve: Serve, postgres_url: str, clock: FrozenClock
 ) -> None:

@@ -4,6 +4,7 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,16 +15,17 @@ import pytest
 from engramia.bootstrap import NoRedaction, SystemClock, new_pattern_key
 from engramia.core.jobs import Job, JobError, JobStatus
 from engramia.core.model import Scope
-from engramia.core.ports import Clock, ScopedStorage
+from engramia.core.ports import Clock, ScopedStorage, Storage
 from engramia.errors import EngramiaError
 from engramia.memory.engine import Embedder, Engine
 from engramia.memory.facade import Memory
 from engramia.providers.json.storage import JSONStorage
 from engramia.server.jobs.equipment import Equipment, Pace
-from engramia.server.jobs.handlers import JobHandler
+from engramia.server.jobs.handlers import GoOn, JobHandler, in_one
 from engramia.server.jobs.queue import JobQueue
 from engramia.server.jobs.retrying import Backoff
 from engramia.server.jobs.worker import Worker
+from engramia.server.kit.operations import Document
 from engramia.testing import HashEmbeddings
 
 type Run = Callable[[Memory, Mapping[str, Any]], Mapping[str, Any]]
@@ -49,7 +51,13 @@ def describe(error: EngramiaError) -> JobError:
 
 
 def handler(run: Run, *, deadline: float = 60.0, max_attempts: int = 3) -> JobHandler:
-    return JobHandler(run, timedelta(seconds=deadline), max_attempts)
+    return in_parts(in_one(run), deadline=deadline, max_attempts=max_attempts)
+
+
+def in_parts(
+    begin: Callable[[Document], GoOn], *, deadline: float = 60.0, max_attempts: int = 3
+) -> JobHandler:
+    return JobHandler(begin, timedelta(seconds=deadline), max_attempts)
 
 
 def quick(**fields: Any) -> Pace:
@@ -59,10 +67,10 @@ def quick(**fields: Any) -> Pace:
 
 
 @dataclass
-class Shop:
+class AnyShop[S: Storage]:
     """One storage with a queue and any number of workers."""
 
-    storage: JSONStorage
+    storage: S
     clock: Clock = field(default_factory=SystemClock)
     wake: threading.Event = field(default_factory=threading.Event)
     ended: queue.SimpleQueue[tuple[str, JobStatus]] = field(default_factory=queue.SimpleQueue)
@@ -104,11 +112,18 @@ class Shop:
         with self.storage.scoped(Scope()).reading() as stores:
             return stores.patterns.count()
 
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.stop(SOON)
+        self.storage.close()
+
+
+class Shop(AnyShop[JSONStorage]):
+    """One over files."""
+
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     made = Shop(JSONStorage(tmp_path / "data"))
-    yield made
-    for worker in made.workers:
-        worker.stop(SOON)
-    made.storage.close()
+    with closing(made):
+        yield made

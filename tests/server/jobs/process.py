@@ -6,7 +6,7 @@ python -m tests.server.jobs.process submit PLACE OPERATION SCOPES COUNT
     hands in COUNT jobs, in turn for each of so many scopes, and says the id of each once it is accepted
 python -m tests.server.jobs.process work PLACE
     runs jobs until it is killed or its input ends; says `ready` when it looks for them, `begin` when one
-    begins, and `stored` when an import, or a job that holds on, has only to be committed
+    begins, and `stored` when a batch of an import, or a job that holds on, has only to be committed
 """
 
 import sys
@@ -21,11 +21,13 @@ from engramia.core.ports import Storage
 from engramia.memory.facade import Memory
 from engramia.providers.json.storage import JSONStorage
 from engramia.server.jobs.equipment import Equipment, Pace
+from engramia.server.jobs.handlers import GoOn
 from engramia.server.jobs.queue import JobQueue
 from engramia.server.jobs.worker import Worker
-from tests.contract.samples import key
+from engramia.server.kit.operations import Document, Unfinished
 from tests.faults.worker import say
-from tests.server.jobs.conftest import describe, handler, memory_for, new_id
+from tests.server.jobs import imports
+from tests.server.jobs.conftest import describe, handler, in_parts, memory_for, new_id
 
 THINKING = 0.02
 """How many seconds a job takes before it writes."""
@@ -33,8 +35,6 @@ HOLDING = 0.4
 """How many seconds a job that holds on does so with all written and nothing kept yet."""
 LEASE, POLL, IDLE = 2.0, 0.25, 1.5
 """Seconds on Postgres: a lease, between two looks for jobs, and how long a transaction may say nothing."""
-RECORDS = 600
-"""How many records an import has: several batches, and many lines of the journal."""
 
 
 def scope(number: int) -> Scope:
@@ -50,11 +50,17 @@ def learn(memory: Memory, request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"pattern_key": done.pattern_key}
 
 
-def bring_in(memory: Memory, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+def bring_in(_request: Document) -> GoOn:
+    """Import what has several batches, and many lines of the journal."""
     say("begin")
-    result = memory.import_data(records(), whole=True)
-    say("stored")
-    return {"imported": result.imported}
+    go_on = imports.begin({"records": imports.records("x = 1\n" * 800)})
+
+    def told(memory: Memory, progress: Document | None) -> Document | Unfinished:
+        outcome = go_on(memory, progress)
+        say("stored")
+        return outcome
+
+    return told
 
 
 def hold_on(memory: Memory, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -63,14 +69,6 @@ def hold_on(memory: Memory, request: Mapping[str, Any]) -> Mapping[str, Any]:
     say("stored")
     time.sleep(HOLDING)
     return done
-
-
-def records() -> list[dict[str, Any]]:
-    data = {"code": "x = 1\n" * 800, "success_score": 5}
-    return [
-        {"version": 1, "key": key(number), "data": {"task": f"task number {number}"} | data}
-        for number in range(RECORDS)
-    ]
 
 
 def storage_at(place: str) -> Storage:
@@ -95,7 +93,7 @@ def work(place: str) -> None:
     handlers = {
         "learn": handler(learn, max_attempts=10_000),
         "hold_on": handler(hold_on, max_attempts=10_000),
-        "import": handler(bring_in, max_attempts=10_000),
+        "import": in_parts(bring_in, max_attempts=10_000),
     }
     equipment = Equipment(
         handlers=handlers,

@@ -1,4 +1,4 @@
-"""A job's storage: one transaction, and a fence before it."""
+"""A job's storage: one transaction for each part, and a fence before it."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from engramia.core.model import Scope
 from engramia.core.ports import ScopedStorage
 from engramia.errors import StorageError
 from engramia.providers.json.storage import JSONStorage
-from engramia.server.jobs.run_storage import RunStorage, SupersededError
+from engramia.server.jobs.run_storage import RunStorage, RunStorages, SupersededError
 from tests.contract.job_samples import at, job
 from tests.contract.samples import key, record
 from tests.server.jobs.conftest import Shop
@@ -170,9 +170,10 @@ def test_a_worker_that_is_late_but_was_not_replaced_may_end(scope: ScopedStorage
 
 
 def test_an_abandoned_run_stops_at_its_next_look(scope: ScopedStorage, mine: Job) -> None:
-    run = RunStorage(scope, mine)
+    parts = RunStorages(scope, mine)
+    run = parts.next()
     assert count(run) == 0
-    run.abandon()
+    parts.abandon()
     with pytest.raises(SupersededError):
         count(run)
     with pytest.raises(SupersededError):
@@ -181,15 +182,69 @@ def test_an_abandoned_run_stops_at_its_next_look(scope: ScopedStorage, mine: Job
 
 
 def test_a_run_that_is_writing_cannot_be_abandoned(scope: ScopedStorage, mine: Job) -> None:
-    run = RunStorage(scope, mine)
+    parts = RunStorages(scope, mine)
+    run = parts.next()
     with run.transaction():
         learn(run, 1)
-        run.abandon()
+        parts.abandon()
         learn(run, 2)
         assert count(run) == 2
         run.finish({}, at(5))
     with scope.reading() as stores:
         assert stores.patterns.get(key(2)) is not None
+
+
+def advance(run: RunStorage, number: int) -> None:
+    with run.transaction():
+        learn(run, number)
+        run.advance({"done": number}, at(40 + number))
+
+
+def test_each_part_is_a_transaction_with_how_far_it_came(scope: ScopedStorage, mine: Job) -> None:
+    parts = RunStorages(scope, mine)
+    assert not parts.is_open
+    for number in (1, 2):
+        run = parts.next()
+        assert not parts.is_open, "while it is being prepared"
+        with run.transaction():
+            learn(run, number)
+            assert parts.is_open
+            run.advance({"done": number}, at(40 + number))
+        assert count(scope) == number
+        assert get(scope, mine) == mine.advanced({"done": number}, at(40 + number))
+    with (last := parts.next()).transaction():
+        last.finish({"n": 2}, at(50))
+    assert get(scope, mine) == mine.completed({"n": 2}, at(50))
+
+
+@pytest.mark.parametrize("what", ["taken over", "cancelled"])
+def test_a_worker_that_lost_the_job_between_two_parts_does_no_further_one(
+    scope: ScopedStorage, mine: Job, what: str
+) -> None:
+    parts = RunStorages(scope, mine)
+    advance(parts.next(), 1)
+    late = parts.next()
+    with scope.writing() as stores:
+        if what == "cancelled":
+            assert stores.jobs.release(mine.id, mine.fence)
+            assert stores.jobs.cancel(mine.id, at(42))
+        else:
+            assert stores.jobs.claim(worker="v", now=at(41), lease_until=at(90))
+    before = get(scope, mine)
+    with pytest.raises(SupersededError):
+        advance(late, 2)
+    with pytest.raises(SupersededError):
+        finish_late(parts.next())
+    assert (count(scope), get(scope, mine)) == (1, before)
+
+
+def test_an_abandoned_run_does_no_further_part(scope: ScopedStorage, mine: Job) -> None:
+    parts = RunStorages(scope, mine)
+    advance(parts.next(), 1)
+    parts.abandon()
+    with pytest.raises(SupersededError):
+        advance(parts.next(), 2)
+    assert count(scope) == 1
 
 
 def test_a_job_cannot_erase_its_scope(scope: ScopedStorage, mine: Job) -> None:

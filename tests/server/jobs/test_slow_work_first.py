@@ -1,4 +1,4 @@
-"""The operations that can be jobs do what is slow before their first write, and write in one transaction."""
+"""Operations that can be jobs do what is slow before their first write; each part is one transaction."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -9,11 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from engramia.bootstrap import NoRedaction, SystemClock, new_pattern_key
+from engramia.core import limits
 from engramia.core.llm import Question
-from engramia.core.model import Scope
+from engramia.core.model import ImportResult, Scope
 from engramia.core.ports import Stores
 from engramia.memory.engine import Embedder, Engine
 from engramia.memory.facade import Memory
+from engramia.memory.transfer import import_next
 from engramia.server.jobs.run_storage import RunStorage
 from engramia.testing import HashEmbeddings, ScriptedLLM
 from tests.contract.job_samples import at, job
@@ -96,9 +98,24 @@ def bring_in(memory: Memory) -> bool:
     return memory.import_data(records(), whole=True).imported == 599
 
 
+def bring_in_a_batch(memory: Memory) -> bool:
+    """Do the second part of an import: its first writes are those of a transaction of its own, too."""
+    before = ImportResult(imported=limits.EMBED_BATCH, skipped=0, total=limits.EMBED_BATCH)
+    after = import_next(memory.engine, records(), before, overwrite=False)
+    return after.imported == after.total == 2 * limits.EMBED_BATCH
+
+
 @pytest.mark.parametrize(
     ("operation", "writes"),
-    [(evaluate, 1), (compose, 0), (evolve, 0), (aging, 1), (feedback_decay, 1), (bring_in, 1)],
+    [
+        (evaluate, 1),
+        (compose, 0),
+        (evolve, 0),
+        (aging, 1),
+        (feedback_decay, 1),
+        (bring_in, 1),
+        (bring_in_a_batch, 1),
+    ],
 )
 def test_nobody_is_asked_while_the_transaction_is_open(
     shop: Shop, operation: Callable[[Memory], bool], writes: int

@@ -187,9 +187,10 @@ def test_skills_are_put_on_and_found(api: Api) -> None:
     assert api.post("/v1/skills/search", {}).status == 422
 
 
-def test_secrets_reach_no_file(api: Api, tmp_path: Path) -> None:
+def test_secrets_reach_no_file(tmp_path: Path) -> None:
     secret = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"[:36]
-    api.learn(f"Push with the token {secret}", output=secret)
-    api.post("/v1/import", {"records": [{"nonsense": secret}]}, {"prefer": "respond-async"})
-    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    with service(tmp_path) as api:
+        api.learn(f"Push with the token {secret}", output=secret)
+        api.post("/v1/import", {"records": [{"nonsense": secret}]}, {"prefer": "respond-async"})
+        kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert secret.encode() not in kept

@@ -40,9 +40,10 @@ def answered(question: Question) -> Any:
     }
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
-    with service(tmp_path, llm=ScriptedLLM(answered)) as running:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service with a language model that always answers."""
+    with service(tmp_path_factory.mktemp("served"), llm=ScriptedLLM(answered)) as running:
         yield running
 
 

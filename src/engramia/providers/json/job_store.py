@@ -8,7 +8,7 @@ from engramia.core.jobs import Job, JobError, JobStatus
 from engramia.core.query import Page
 from engramia.providers.json import codec
 from engramia.providers.json.job_marker import JobMarker
-from engramia.providers.json.jobs import JobTable, decode_job, encode_job, encode_move
+from engramia.providers.json.jobs import JobTable, decode_job, encode_advance, encode_job, encode_move
 from engramia.providers.json.transaction import Transaction
 
 
@@ -62,6 +62,14 @@ class JSONJobStore:
     def extend(self, id: str, fence: int, lease_until: datetime) -> bool:
         """Give a running job's worker more time."""
         return self._move(id, fence, lambda job: job.extended(lease_until))
+
+    def advance(self, id: str, fence: int, progress: Mapping[str, Any], lease_until: datetime) -> bool:
+        """Keep how far a running job is, and give its worker more time."""
+        job = self._held(id, fence)
+        if job is None:
+            return False
+        self._transaction.emit(encode_advance(job.advanced(progress, lease_until)))
+        return True
 
     def complete(self, id: str, fence: int, result: Mapping[str, Any], at: datetime) -> bool:
         """Finish a running job with its result."""

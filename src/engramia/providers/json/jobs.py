@@ -31,6 +31,7 @@ _MOVES = (
 )
 """What changes on a job's way."""
 _FIELDS = ("id", "operation", "request", "created_at", "author", *_MOVES)
+_TEXTS = ("request", "progress", "result")
 _LINE_BYTES = 450  # about what a job's line has beside its texts
 _NOTHING = "{}"
 
@@ -42,7 +43,12 @@ class JobTable:
         self.rows: dict[str, codec.Json] = {}
         self.unfinished: set[str] = set()
         self._due: list[tuple[str, str]] = []  # a heap; what is not true any more is passed over
-        self.handlers = {"job": self._put, "job_moved": self._move, "jobs_dropped": self._drop}
+        self.handlers = {
+            "job": self._put,
+            "job_moved": self._move,
+            "job_advanced": self._advance,
+            "jobs_dropped": self._drop,
+        }
         """What each kind of event does, given consecutive events of the kind."""
 
     def snapshot(self) -> Iterator[list[bytes]]:
@@ -52,7 +58,7 @@ class JobTable:
 
     def live_bytes(self) -> int:
         """Return about how long the snapshot is."""
-        texts = sum(len(row["request"]) + len(row["result"] or "") for row in self.rows.values())
+        texts = sum(len(row[name] or "") for row in self.rows.values() for name in _TEXTS)
         return texts + _LINE_BYTES * len(self.rows)
 
     def first_due(self) -> tuple[str, str] | None:
@@ -63,7 +69,14 @@ class JobTable:
 
     def _put(self, events: Events) -> None:
         for event in events:
-            self._keep({name: event[name] for name in _FIELDS})
+            # Older lines say nothing of progress: nothing was done in parts.
+            self._keep({name: event[name] for name in _FIELDS} | {"progress": event.get("progress")})
+
+    def _advance(self, events: Events) -> None:
+        for event in events:
+            row = self.rows.get(event["id"])
+            if row is not None:
+                self._keep(row | {name: event[name] for name in ("progress", "lease_until")})
 
     def _move(self, events: Events) -> None:
         for event in events:
@@ -80,6 +93,8 @@ class JobTable:
         else:
             self.unfinished.discard(row["id"])
             row["request"] = _NOTHING
+            if row["status"] == JobStatus.COMPLETED:
+                row["progress"] = None
 
     def _drop(self, events: Events) -> None:
         for event in events:
@@ -104,6 +119,7 @@ def encode_job(job: Job) -> codec.Json:
         "request": _text(job.request, field="request"),
         "created_at": codec.time_text(job.created_at),
         "author": job.author,
+        "progress": _optional_text(job.progress, field="progress"),
     }
     return {"kind": "job"} | made | _encode_moves(job)
 
@@ -111,6 +127,16 @@ def encode_job(job: Job) -> codec.Json:
 def encode_move(job: Job) -> codec.Json:
     """Return the event that brings a stored job to where `job` is on its way."""
     return {"kind": "job_moved", "id": job.id} | _encode_moves(job)
+
+
+def encode_advance(job: Job) -> codec.Json:
+    """Return the event that keeps how far a stored, running job is."""
+    return {
+        "kind": "job_advanced",
+        "id": job.id,
+        "progress": _optional_text(job.progress, field="progress"),
+        "lease_until": _time_text(job.lease_until),
+    }
 
 
 def _encode_moves(job: Job) -> codec.Json:
@@ -123,7 +149,7 @@ def _encode_moves(job: Job) -> codec.Json:
         "lease_until": _time_text(job.lease_until),
         "started_at": _time_text(job.started_at),
         "completed_at": _time_text(job.completed_at),
-        "result": None if job.result is None else _text(job.result, field="result"),
+        "result": _optional_text(job.result, field="result"),
         "error": None if job.error is None else astuple(job.error),
     }
 
@@ -144,8 +170,9 @@ def decode_job(row: codec.Json, *, request: bool = True) -> Job:
         lease_until=_time_of(row["lease_until"]),
         started_at=_time_of(row["started_at"]),
         completed_at=_time_of(row["completed_at"]),
-        result=None if row["result"] is None else orjson.loads(row["result"]),
+        result=_optional_object(row["result"]),
         error=None if row["error"] is None else JobError(*row["error"]),
+        progress=_optional_object(row["progress"]),
     )
 
 
@@ -154,6 +181,14 @@ def _text(value: Mapping[str, Any], *, field: str) -> str:
         return orjson.dumps(dict(value)).decode()
     except TypeError as error:
         raise ValidationError(f"{field} cannot be stored as JSON: {error}.", field=field) from error
+
+
+def _optional_text(value: Mapping[str, Any] | None, *, field: str) -> str | None:
+    return None if value is None else _text(value, field=field)
+
+
+def _optional_object(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
 
 
 def _time_text(moment: datetime | None) -> str | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Integer, Row, bindparam, delete, func, or_, select, update
+from sqlalchemy import Integer, Row, Update, bindparam, delete, func, or_, select, update
 
 from engramia.core.jobs import UNFINISHED, Job, JobError, JobStatus
 from engramia.core.query import Page
@@ -22,9 +22,11 @@ _of_id = jobs.c.id == bindparam("of_id")
 _limit, _offset = bindparam("at_most", type_=Integer), bindparam("from_place", type_=Integer)
 
 _GET = select(jobs).where(ours(jobs), _of_id)
-# A page of jobs does without what they were asked for, which may be long.
+# Where nobody reads what a job was asked for, which may be long, it stays where it is.
+_SHOWN = tuple(column for column in jobs.c if column.name != "request")
+_LOOK = select(*_SHOWN).where(ours(jobs), _of_id)
 _LIST = (
-    select(*(column for column in jobs.c if column.name != "request"))
+    select(*_SHOWN)
     .where(ours(jobs))
     .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
     .limit(_limit)
@@ -33,7 +35,7 @@ _LIST = (
 _LIST_STATUS = _LIST.where(jobs.c.status == bindparam("of_status"))
 _NEXT_DUE = select(func.min(jobs.c.due_at)).where(ours(jobs), jobs.c.due_at.is_not(None))
 # For the rest of the transaction nobody else takes the job up.
-_HELD = _GET.with_for_update()
+_HELD = _LOOK.with_for_update()
 # A job that another transaction holds is passed over.
 _DUE = (
     select(jobs)
@@ -43,7 +45,7 @@ _DUE = (
     .with_for_update(skip_locked=True)
 )
 _LATE = (
-    select(jobs)
+    select(*_SHOWN)
     .where(ours(jobs), jobs.c.status == JobStatus.PENDING.value, jobs.c.due_at < bindparam("before"))
     .order_by(jobs.c.due_at, jobs.c.id)
     .with_for_update(skip_locked=True)
@@ -60,7 +62,6 @@ _PRUNE = delete(jobs).where(
     or_(jobs.c.completed_at < bindparam("before"), jobs.c.id.not_in(_FINISHED_NEWEST)),
 )
 _MOVES = (
-    "request",
     "status",
     "run_at",
     "due_at",
@@ -79,6 +80,18 @@ _MOVE = (
     update(jobs)
     .where(ours(jobs), _of_id, jobs.c.fence == bindparam("of_fence"), jobs.c.status == bindparam("of_status"))
     .values({name: bindparam(f"new_{name}") for name in _MOVES})
+)
+_END = _MOVE.values(request=_NOTHING)
+_COMPLETE = _END.values(progress=None)
+_ADVANCE = (
+    update(jobs)
+    .where(
+        ours(jobs),
+        _of_id,
+        jobs.c.fence == bindparam("of_fence"),
+        jobs.c.status == JobStatus.RUNNING.value,
+    )
+    .values(progress=bindparam("so_far"), lease_until=bindparam("until"), due_at=bindparam("until"))
 )
 
 _WAITS = (
@@ -109,6 +122,8 @@ class PostgresJobStore:
             "operation": rows.text(job.operation, "operation"),
             "created_at": job.created_at,
             "author": rows.optional_text(job.author, "author"),
+            "request": _text(job.request, "request") if job.status in UNFINISHED else _NOTHING,
+            "progress": _optional_text(job.progress, "progress"),
         }
         self._transaction.insert(jobs, [made | values])
         self._waits(job)
@@ -151,6 +166,12 @@ class PostgresJobStore:
         """Give a running job's worker more time."""
         return self._step(id, fence, lambda job: job.extended(lease_until))
 
+    def advance(self, id: str, fence: int, progress: Mapping[str, Any], lease_until: datetime) -> bool:
+        """Keep how far a running job is, and give its worker more time."""
+        so_far = _text(progress, "progress")
+        done = self._transaction.write(_ADVANCE, of_id=id, of_fence=fence, so_far=so_far, until=lease_until)
+        return done == 1
+
     def complete(self, id: str, fence: int, result: Mapping[str, Any], at: datetime) -> bool:
         """Finish a running job with its result."""
         return self._step(id, fence, lambda job: job.completed(result, at))
@@ -178,7 +199,7 @@ class PostgresJobStore:
     def expire(self, before: datetime, at: datetime) -> Sequence[Job]:
         """Finish pending jobs that have been due since before `before`."""
         self._transaction.check_writable()
-        late = [_job(row) for row in self._transaction.execute(_LATE, before=before)]
+        late = [_job(row, request=_NOTHING) for row in self._transaction.execute(_LATE, before=before)]
         expired = [job.expired(at) for job in late]
         for job, ended in zip(late, expired, strict=True):
             self._move(job, ended)
@@ -195,16 +216,16 @@ class PostgresJobStore:
         return job is not None and self._move(job, step(job))
 
     def _held(self, id: str, fence: int) -> Job | None:
-        statement = _HELD if self._transaction.writable else _GET
+        statement = _HELD if self._transaction.writable else _LOOK
         row = self._transaction.execute(statement, of_id=id).one_or_none()
-        job = None if row is None else _job(row)
+        job = None if row is None else _job(row, request=_NOTHING)
         return job if job is not None and job.held_by(fence) else None
 
     def _move(self, job: Job, moved: Job) -> bool:
         """Store what became of a job, if it is still what it was."""
         values = {f"new_{name}": value for name, value in _values(moved).items()}
         done = self._transaction.write(
-            _MOVE, of_id=job.id, of_fence=job.fence, of_status=job.status.value, **values
+            _statement(moved.status), of_id=job.id, of_fence=job.fence, of_status=job.status.value, **values
         )
         return done == 1
 
@@ -227,9 +248,15 @@ class PostgresJobStore:
             self._transaction.write(_NOTED)
 
 
+def _statement(status: JobStatus) -> Update:
+    """Return what moves a job to this status; what was asked is not kept longer than it is needed."""
+    if status in UNFINISHED:
+        return _MOVE
+    return _COMPLETE if status is JobStatus.COMPLETED else _END
+
+
 def _values(job: Job) -> dict[str, Any]:
     return {
-        "request": _text(job.request, "request") if job.status in UNFINISHED else _NOTHING,
         "status": job.status.value,
         "run_at": job.run_at,
         "due_at": job.due,
@@ -239,7 +266,7 @@ def _values(job: Job) -> dict[str, Any]:
         "lease_until": job.lease_until,
         "started_at": job.started_at,
         "completed_at": job.completed_at,
-        "result": None if job.result is None else _text(job.result, "result"),
+        "result": _optional_text(job.result, "result"),
         "error_code": None if job.error is None else rows.text(job.error.code, "error"),
         "error_detail": None if job.error is None else rows.text(job.error.detail, "error"),
     }
@@ -260,8 +287,9 @@ def _job(row: Row[Any], *, request: str | None = None) -> Job:
         lease_until=rows.optional_utc(row.lease_until),
         started_at=rows.optional_utc(row.started_at),
         completed_at=rows.optional_utc(row.completed_at),
-        result=None if row.result is None else orjson.loads(row.result),
+        result=_optional_object(row.result),
         error=None if row.error_code is None else JobError(row.error_code, row.error_detail),
+        progress=_optional_object(row.progress),
     )
 
 
@@ -270,3 +298,11 @@ def _text(value: Mapping[str, Any], field: str) -> str:
         return orjson.dumps(dict(value)).decode()
     except TypeError as error:
         raise ValidationError(f"{field} cannot be stored as JSON: {error}.", field=field) from error
+
+
+def _optional_text(value: Mapping[str, Any] | None, field: str) -> str | None:
+    return None if value is None else _text(value, field)
+
+
+def _optional_object(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)

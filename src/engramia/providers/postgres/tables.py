@@ -177,7 +177,8 @@ word_postings = Table(
     # 0 for the task, 1 for the code.
     Column("field", SmallInteger, primary_key=True),
     Column("root", BigInteger, primary_key=True),
-    # The patterns whose number divided by `words.BLOCK` is this; in `members` the remainders.
+    # The patterns whose number divided by `words.BLOCK` is this, or by `words.NARROW` is -1 - this; in
+    # `members` what is left of the numbers by `BLOCK`.
     Column("block", BigInteger, primary_key=True),
     Column("members", LargeBinary, nullable=False),
 )
@@ -253,6 +254,8 @@ jobs = Table(
     Column("started_at", _TIME),
     Column("completed_at", _TIME),
     Column("result", Text),
+    # As `request`: what the next attempt goes on from.
+    Column("progress", Text),
     Column("error_code", Text),
     Column("error_detail", Text),
 )

@@ -12,6 +12,7 @@ from engramia.errors import AuthenticationError, NotFoundError
 from engramia.server.identity.key_cache import KeyCache, NotKept
 from engramia.server.identity.key_usage import KeyUsage
 from engramia.server.identity.key_watch import KeyWatch
+from engramia.server.identity.known_projects import KnownProjects
 from engramia.server.identity.lookups import Lookups
 from engramia.server.keys.model import Holder
 from engramia.server.keys.secret import is_well_formed
@@ -29,6 +30,8 @@ _UNKNOWN = "This API key is not valid."
 class DbAuthenticator:
     """Knows the holders of the keys in the database; a revoked one is refused within a second everywhere.
 
+    Where it was revoked, in this very process, it is refused at once.
+
     A key whose checksum is wrong is refused without a look at the database. Its threads begin with the first
     request; `close` ends them.
     """
@@ -36,9 +39,11 @@ class DbAuthenticator:
     def __init__(self, service: KeyService) -> None:
         self._service = service
         self._cache = KeyCache(time.monotonic)
+        service.on_change(self._cache.drop)
         self._watch = KeyWatch(service.database, self._cache)
         self._usage = KeyUsage(service)
         self._lookups = Lookups()
+        self._projects = KnownProjects(self._cache, self._lookups)
         self._started = False
 
     async def close(self) -> None:
@@ -87,14 +92,9 @@ class DbAuthenticator:
         return found
 
     async def _project(self, scope: Scope, peer: Peer) -> Project:
-        generation = self._cache.generation
-        kept = self._cache.project(scope)
-        if isinstance(kept, Project):
-            return kept
-        found = await self._lookups.ask(peer.key, partial(self._service.project, scope))
+        found = await self._projects.project(scope, peer, self._service.project)
         if found is None:
             raise NotFoundError("There is no such project.")
-        self._cache.keep_project(scope, found, generation)
         return found
 
     def _check_live(self, holder: Holder) -> None:

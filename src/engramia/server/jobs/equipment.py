@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from engramia.core import limits
 from engramia.core.jobs import Job, JobError, JobStatus
@@ -13,6 +12,7 @@ from engramia.errors import EngramiaError
 from engramia.server.jobs.handlers import JobHandler, MemoryFor
 from engramia.server.jobs.retrying import Backoff
 from engramia.server.kit.one_transaction import OneTransaction
+from engramia.server.kit.operations import Document, Unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,15 @@ def unlimited(_scope: Scope, _author: str | None) -> None:
     """Let anybody store any number of patterns."""
 
 
-type Account = Callable[[Scope, Job, OneTransaction], Callable[[Mapping[str, Any]], None]]
-"""Is told of a run and its transaction before its operation begins, and returns what is told its result."""
+type Account = Callable[[Scope, Job, OneTransaction], Callable[[Document | Unfinished], None]]
+"""Is told of a part of a job and its transaction before it begins, and returns what is told what came of it.
+
+The job says how far the parts before came.
+"""
 
 
-def _uncounted(_scope: Scope, _job: Job, _unit: OneTransaction) -> Callable[[Mapping[str, Any]], None]:
-    return lambda _result: None
+def _uncounted(_scope: Scope, _job: Job, _unit: OneTransaction) -> Callable[[Document | Unfinished], None]:
+    return lambda _outcome: None
 
 
 def _unheard(_operation: str, _status: JobStatus) -> None:
@@ -69,6 +72,6 @@ class Equipment:
     limit_of: Callable[[Scope, str | None], int | None] = unlimited
     """Returns how many patterns a scope may come to hold by the jobs of an author; None for any number."""
     account: Account = _uncounted
-    """Makes the audit trail's entry of a run that must be accounted for a part of its transaction."""
+    """Makes the audit trail's entry of a job that must be accounted for a part of its transaction."""
     on_finished: Callable[[str, JobStatus], None] = _unheard
     """Called with the operation and its end, when a job has finished in this worker's hands."""

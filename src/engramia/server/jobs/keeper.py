@@ -8,7 +8,7 @@ from engramia.core.jobs import JobError, JobStatus
 from engramia.errors import StorageError
 from engramia.server.jobs.claim import Claim
 from engramia.server.jobs.equipment import Equipment
-from engramia.server.jobs.run_storage import RunStorage
+from engramia.server.jobs.run_storage import RunStorages
 
 _log = logging.getLogger("engramia.jobs")
 
@@ -16,7 +16,7 @@ _log = logging.getLogger("engramia.jobs")
 class Keeper:
     """Extends one run's lease from a thread of its own, fails it at its deadline, gives it back if told."""
 
-    def __init__(self, claim: Claim, run: RunStorage, equipment: Equipment) -> None:
+    def __init__(self, claim: Claim, run: RunStorages, equipment: Equipment) -> None:
         self._claim = claim
         self._run = run
         self._equipment = equipment
@@ -57,7 +57,8 @@ class Keeper:
             if time.monotonic() >= self._ends:
                 self._end_late()
                 return False
-            # Nobody can take the job while the run's transaction is open, and we would wait for its end.
+            # Nobody can take the job while a transaction of the run is open, and we would wait for its end,
+            # at which it gives the run more time if another part follows.
             return self._run.is_open or self._extend()
         except StorageError as error:
             _log.warning("%s: its lease could not be extended: %s", self._claim, error)

@@ -3,14 +3,17 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from engramia.core.jobs import JobError, JobStatus
 from engramia.errors import EngramiaError, StorageError
 from engramia.server.jobs.claim import Claim
 from engramia.server.jobs.equipment import Equipment
+from engramia.server.jobs.handlers import GoOn
 from engramia.server.jobs.keeper import Keeper
 from engramia.server.jobs.retrying import passes
-from engramia.server.jobs.run_storage import RunStorage, SupersededError
+from engramia.server.jobs.run_storage import RunStorages, SupersededError
+from engramia.server.kit.operations import Document, Unfinished
 from engramia.server.kit.services import limited
 
 _log = logging.getLogger("engramia.jobs")
@@ -27,8 +30,8 @@ class Run:
         self._claim = claim
         self._equipment = equipment
         self._on_end = on_end
-        self._storage = RunStorage(claim.storage, claim.job)
-        self._keeper = Keeper(claim, self._storage, equipment)
+        self._storages = RunStorages(claim.storage, claim.job)
+        self._keeper = Keeper(claim, self._storages, equipment)
         self._thread = threading.Thread(target=self._main, name=claim.job.id, daemon=True)
 
     def start(self) -> None:
@@ -56,19 +59,36 @@ class Run:
 
     def _attempt(self) -> None:
         try:
-            limit = self._equipment.limit_of(self._claim.scope, self._claim.job.author)
-            with self._storage.transaction():
-                told = self._equipment.account(self._claim.scope, self._claim.job, self._storage)
-                memory = limited(self._equipment.memory_for(self._claim.scope, self._storage), limit)
-                result = self._claim.handler.run(memory, self._claim.job.request)
-                told(result)
-                self._storage.finish(result, self._equipment.clock.now())
+            self._do()
         except SupersededError:
             _log.info("%s: dropped, for it was given back, taken over, or has ended", self._claim)
         except Exception as error:  # noqa: BLE001 - whatever an operation raises is its job's failure
             self._failed(error)
         else:
             self._finished(JobStatus.COMPLETED)
+
+    def _do(self) -> None:
+        """Do one part after the other, from where the last attempt came to."""
+        limit = self._equipment.limit_of(self._claim.scope, self._claim.job.author)
+        go_on = self._claim.handler.begin(self._claim.job.request)
+        progress = self._claim.job.progress
+        while isinstance(outcome := self._part(go_on, progress, limit), Unfinished):
+            progress = outcome.progress
+
+    def _part(self, go_on: GoOn, progress: Document | None, limit: int | None) -> Document | Unfinished:
+        """Do the next part, and keep with what it wrote how far the job is, or its end."""
+        scope, job = self._claim.scope, replace(self._claim.job, progress=progress)
+        storage = self._storages.next()
+        with storage.transaction():
+            told = self._equipment.account(scope, job, storage)
+            outcome = go_on(limited(self._equipment.memory_for(scope, storage), limit), progress)
+            told(outcome)
+            now = self._equipment.clock.now()
+            if isinstance(outcome, Unfinished):
+                storage.advance(outcome.progress, now + self._equipment.pace.lease_time)
+            else:
+                storage.finish(outcome, now)
+        return outcome
 
     def _failed(self, error: Exception) -> None:
         job, now = self._claim.job, self._equipment.clock.now()

@@ -77,11 +77,13 @@ class Principal:
     """The key that was sent; None where none is needed."""
     request_id: str | None = None
     ip: str | None = None
+    operator: str = "operator"
+    """What the audit trail calls who needs no key."""
 
     @property
     def actor(self) -> str:
         """Who it is, for the audit trail."""
-        return self.key_id or "operator"
+        return self.key_id or self.operator
 
 
 OPERATOR = Principal(Scope(), Role.OWNER)

@@ -1,6 +1,5 @@
 """Keys in the database, inside a transaction that set their tenant."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -111,14 +110,6 @@ def announce(connection: Connection, tenant_id: str) -> None:
     ).returning(service_counters.c.value)
     number = connection.execute(counted).scalar_one()
     connection.exec_driver_sql("SELECT pg_notify(%s, %s)", (CHANNEL, f"{number} {tenant_id}"))
-
-
-def max_patterns_of(connection: Connection, tenant_id: str, ids: Sequence[str]) -> dict[str, int | None]:
-    """Return the limits of those of these keys that there are."""
-    statement = select(api_keys.c.id, api_keys.c.max_patterns).where(
-        api_keys.c.tenant_id == tenant_id, api_keys.c.id.in_(ids)
-    )
-    return {row.id: row.max_patterns for row in connection.execute(statement)}
 
 
 def _is(tenant_id: str, id: str) -> ColumnElement[bool]:

@@ -8,11 +8,11 @@ from engramia.core.record_format import format_time, parse_time
 from engramia.server.keys.model import NAME_MAX_CHARS, Key, KeyRequest, NewKey
 from engramia.server.kit.permissions import Role
 from engramia.server.kit.schemas import Answer, Moment, Request
+from engramia.server.tenancy.model import MAX_PATTERNS_MAX
 
 # No `type` statements here: those become references, and a form is documented in one piece.
 RoleName = Literal["reader", "editor", "admin", "owner"]
 
-MAX_PATTERNS_MAX = 1_000_000_000_000
 _TOKEN_MAX_CHARS = 1_000
 # Documented, not enforced by these: what refuses them says why in words.
 _NOT_BLANK = r"^[^\u0000-\u001f\u007f]*[^\s\u0000-\u001f\u007f][^\u0000-\u001f\u007f]*$"

@@ -61,8 +61,16 @@ class KeyService:
         self._secret_key = secret_key
         self._ledger = ledger
         self._tell = tell
+        self._forgetting: list[Callable[[str], None]] = []
         self._pepper: bytes | None = None
         self._settling = threading.Lock()
+
+    def on_change(self, forget: Callable[[str], None]) -> None:
+        """Let `forget` be called with the tenant of each key revoked or rotated by this service, once it is.
+
+        Other processes hear of it from the database, a moment later.
+        """
+        self._forgetting.append(forget)
 
     def prepare(self) -> None:
         """Raise `StorageError`, with what to do, for another schema, or another pepper than the keys' own."""
@@ -141,6 +149,7 @@ class KeyService:
             repository.revoke(connection, key, now)
             repository.announce(connection, by.scope.tenant_id)
             acts.append(self._entry("key.revoked", by, key))
+        self._forget(by.scope.tenant_id)
         return replace(key, revoked_at=now)
 
     def rotate(self, id: str, by: Principal) -> NewKey:
@@ -158,6 +167,7 @@ class KeyService:
             repository.renew(connection, renewed, self._digest(secret), renewed.key_prefix, now)
             repository.announce(connection, by.scope.tenant_id)
             acts.append(self._entry("key.rotated", by, renewed))
+        self._forget(by.scope.tenant_id)
         return NewKey(renewed, secret)
 
     def digest(self, secret: bytes) -> bytes | None:
@@ -207,6 +217,10 @@ class KeyService:
             stamps = self._ledger.append_all(connection, acts) if acts else ()
         for act, stamp in zip(acts, stamps, strict=True):
             self._tell(act, stamp)
+
+    def _forget(self, tenant_id: str) -> None:
+        for forget in self._forgetting:
+            forget(tenant_id)
 
     def _enter(self, connection: Connection, by: Principal, now: datetime) -> None:
         """Hold the tenant, so that no other change to its keys goes on; check that `by` still may come in.

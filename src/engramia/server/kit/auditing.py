@@ -136,6 +136,8 @@ class Act:
     by: AskedBy
     facts: dict[str, AuditFact] = field(default_factory=dict)
     """What is known of it; more may be put in until the transaction ends."""
+    goes_on: bool = False
+    """Whether it ends in another transaction, so that this one, if it succeeds, leaves no entry."""
     _kept: tuple[AuditEntry, AuditStamp | None] | None = None
 
     def within(self, unit: OneTransaction) -> None:
@@ -145,6 +147,8 @@ class Act:
         unit.on_failure(self._tell_failure)
 
     def _append(self, stores: Stores) -> None:
+        if self.goes_on:
+            return
         entry = self.by.entry(self.event, "success", self.trail.now(), self.facts)
         self._kept = entry, stores.audit.append(entry)
 

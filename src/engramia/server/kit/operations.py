@@ -17,6 +17,14 @@ type Document = Mapping[str, Any]
 """A JSON object."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What an operation that is done in parts comes to before its last part: how far it is."""
+
+    progress: Document
+    """What the next part goes on from; the numbers in it are shown to people."""
+
+
 class NoBody(Request):
     """The body of an operation that needs none; whatever is sent is ignored."""
 
@@ -82,3 +90,8 @@ class JobForm[B: Request]:
     """Checks what can be checked before, and redacts: what waits as a job is stored."""
     stored: type[Request]
     """What `prepare` returns and `run` takes."""
+    part: Callable[[Memory, Asked[B], Document | None], Document | Unfinished] | None = None
+    """Does the next part of it, each in a transaction of its own, and answers as `run` does after the last.
+
+    It is given how far the parts before came, None at first. None for what is done in one.
+    """

@@ -1,14 +1,15 @@
 """Gives every request an id, the caller's own where it is fit to be logged."""
 
+import random
 import re
 from collections.abc import Callable
-from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "X-Request-ID"
 _NAME = HEADER.lower().encode()
 _FORM = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_drawn = random.Random()  # noqa: S311 - an id is no secret; asking the system lets go of the interpreter
 
 
 class RequestId:
@@ -27,7 +28,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given(scope) or uuid4().hex
+        request_id = _given(scope) or f"{_drawn.getrandbits(128):032x}"
         scope.setdefault("state", {})["request_id"] = request_id
         self._bind(request_id)
         header = (_NAME, request_id.encode())

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from engramia.core import documents, limits
+from engramia.core import documents
 from engramia.core.model import OnDuplicate
 from engramia.errors import EngramiaError, ValidationError
 from engramia.memory import compose as composing
@@ -13,14 +13,13 @@ from engramia.memory import evaluate as judging
 from engramia.memory import evolve as evolving
 from engramia.memory import learn as learning
 from engramia.memory import recall as recalling
-from engramia.memory import transfer as importing
 from engramia.memory.facade import Memory
 from engramia.server.kit.lanes import Lane
 from engramia.server.kit.operations import Asked, Document, JobForm, NoBody, OnceForm, Operation
 from engramia.server.kit.permissions import Permission
-from engramia.server.kit.redacting import cleaned, redacted
+from engramia.server.kit.redacting import redacted
 from engramia.server.kit.schemas import Request
-from engramia.server.memory import examples, schemas
+from engramia.server.memory import examples, importing, schemas
 
 MEMORY, QUALITY, SKILLS, UPKEEP, TRANSFER = "memory", "quality", "skills", "upkeep", "transfer"
 
@@ -158,23 +157,6 @@ def _search_skills(memory: Memory, asked: Asked[schemas.SearchSkillsRequest]) ->
         raise ValidationError("skills must name at least one tag.", field="skills")
     found = memory.find_by_skills(wanted, match_all=body.match_all, limit=body.limit, offset=body.offset)
     return documents.recall_document(found)
-
-
-def _import(memory: Memory, asked: Asked[schemas.ImportRequest]) -> Document:
-    importing.check_import(memory.engine, asked.body.records)
-    result = memory.import_data(asked.body.records, overwrite=asked.body.overwrite, whole=True)
-    return documents.import_document(result)
-
-
-def _prepare_import(memory: Memory, body: schemas.ImportRequest) -> schemas.ImportRequest:
-    importing.check_import(memory.engine, body.records)
-    return _redact(memory, body)
-
-
-def _import_in_short(memory: Memory, document: Document) -> Document:
-    """Return an import's answer with the first of its reasons: the keys of bad records may be anything."""
-    reasons = cleaned(memory.engine.clean, document["reasons"][: limits.IDEMPOTENCY_REASONS_KEPT])
-    return {**document, "reasons": reasons}
 
 
 def _redact[B: Request](memory: Memory, body: B) -> B:
@@ -371,15 +353,20 @@ IMPORT = Operation(
     path="/v1/import",
     tag=TRANSFER,
     summary="Import patterns",
-    description="Stores the records of an export, redacted and embedded again. A bad record is reported with "
-    "its reason, and the rest goes in together.",
+    description="Stores the records of an export, redacted and embedded again. A bad record is reported "
+    "with its reason, and the rest goes in together, all or nothing: while thousands of "
+    "records are written, nothing else can be stored in the project for seconds. Ask for a "
+    "large import as a job (`Prefer: respond-async`): it goes in batch by batch, others "
+    "store in between, and if its worker dies, another goes on where it was. The job's "
+    "`progress` says how far it is; what a job that failed or was cancelled has brought in "
+    "stays in.",
     permission=Permission.IMPORT,
     request=schemas.ImportRequest,
     response=schemas.ImportAnswer,
-    run=_import,
+    run=importing.import_whole,
     lane=Lane.BULK,
-    job=JobForm(_prepare_import, schemas.ImportRequest),
-    once=OnceForm(lease=timedelta(minutes=5), in_short=_import_in_short),
+    job=JobForm(importing.prepare, schemas.ImportRequest, importing.import_part),
+    once=OnceForm(lease=timedelta(minutes=5), in_short=importing.in_short),
     audited="import.done",
     example=examples.IMPORT,
     answer=examples.IMPORTED,

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from engramia.core.model import Scope
+from engramia.core.query import Page
 from engramia.providers.postgres.tables import scopes
-from engramia.server.tenancy.model import Project
+from engramia.server.tenancy.model import Project, RegisteredProject
 from engramia.server.tenancy.tables import projects, tenants
 
 
@@ -46,3 +47,25 @@ def find_project(connection: Connection, scope: Scope) -> Project | None:
         scopes.c.tenant_id == scope.tenant_id, scopes.c.project_id == scope.project_id
     )
     return None if connection.execute(stored).one_or_none() is None else Project()
+
+
+def limit_project(connection: Connection, scope: Scope, max_patterns: int | None) -> None:
+    """Let the project, which is registered, hold so many patterns; None for any number."""
+    ours = (projects.c.tenant_id == scope.tenant_id) & (projects.c.project_id == scope.project_id)
+    connection.execute(update(projects).where(ours).values(max_patterns=max_patterns))
+
+
+def project_page(
+    connection: Connection, tenant_id: str, *, limit: int, offset: int
+) -> Page[RegisteredProject]:
+    """Return the tenant's registered projects, by id."""
+    statement = (
+        select(projects.c.project_id, projects.c.max_patterns, projects.c.created_at)
+        .where(projects.c.tenant_id == tenant_id)
+        .order_by(projects.c.project_id)
+        .limit(limit + 1)
+        .offset(offset)
+    )
+    rows = connection.execute(statement).all()
+    found = tuple(RegisteredProject(row.project_id, row.max_patterns, row.created_at) for row in rows[:limit])
+    return Page(found, offset, len(rows) > limit)

@@ -1,0 +1,15 @@
+"""Fresh identifiers, in the order of time."""
+
+from datetime import datetime
+
+from ulid import ULID
+
+
+def new_pattern_key(now: datetime) -> str:
+    """Return a fresh pattern key: keys made later sort later, to the millisecond."""
+    return f"patterns/{str(ULID.from_datetime(now)).lower()}"
+
+
+def new_job_id(now: datetime) -> str:
+    """Return a fresh job id; ids made later sort later, to the millisecond."""
+    return f"job_{str(ULID.from_datetime(now)).lower()}"
