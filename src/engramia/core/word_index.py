@@ -104,17 +104,18 @@ class WordIndex:
         """Return the `scores_of` several queries, shape (len(asked), size)."""
         numbers = np.concatenate([one.numbers for one in asked])
         kinds = np.concatenate([one.weights for one in asked])
-        query = np.repeat(np.arange(len(asked)), [len(one.numbers) for one in asked])
+        query = np.arange(len(asked)).repeat([len(one.numbers) for one in asked])
         counts = self._postings.frequencies(numbers)
         scale = self._scale()
-        steps = np.where(counts, np.searchsorted(_LEAST_COUNTS, counts, side="right") - 1, _UNSEEN_STEP)
+        steps = np.where(counts, _LEAST_COUNTS.searchsorted(counts, side="right") - 1, _UNSEEN_STEP)
         weights = kinds * (scale - steps) ** 2
         shared = np.zeros((len(asked), size), np.float32)
-        held = np.flatnonzero(counts)
+        (held,) = counts.nonzero()
+        lengths = counts[held]
         rows = self._postings.all_rows(numbers[held])
-        rows += np.repeat(query[held] * size, counts[held])
+        rows += (query[held] * size).repeat(lengths)
         # Several times faster than `bincount`.
-        np.add.at(shared.reshape(-1), rows, np.repeat(weights[held].astype(np.float32), counts[held]))
+        np.add.at(shared.reshape(-1), rows, weights[held].astype(np.float32).repeat(lengths))
         unseen = np.array([one.unseen for one in asked])
         totals = np.bincount(query, weights, len(asked)) + unseen * (scale - _UNSEEN_STEP) ** 2
         # Without a root there is no score to divide; any other total is over 1.

@@ -73,11 +73,11 @@ class Candidates:
         At least `count` possible rows reach the score, or all are there. The nearest are always among them.
         """
         if self.counts[which] <= count:
-            return np.flatnonzero(self.possible[which] | self.near[which]), -1.0
+            return (self.possible[which] | self.near[which]).nonzero()[0], -1.0
         scores = self._scores[which]
         least = float(_reached(scores, count)) - SCORE_ERROR
         # Whatever was left out lies below this, however inexact its score was.
-        return np.flatnonzero((scores >= max(least, -0.5)) | self.near[which]), least + SCORE_ERROR / 2
+        return ((scores >= max(least, -0.5)) | self.near[which]).nonzero()[0], least + SCORE_ERROR / 2
 
     def _possible(self, dense: Floats | None) -> Mask:
         search, columns = self._search, self._columns

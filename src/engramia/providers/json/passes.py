@@ -66,10 +66,10 @@ class Passes:
         """
         found = [self.candidates.best(which, count) for which, count in counts]
         lengths = [len(rows) for rows, _ in found]
-        which = np.repeat([which for which, _ in counts], lengths)
+        which = np.array([which for which, _ in counts]).repeat(lengths)
         scored = self._exact(which, np.concatenate([rows for rows, _ in found]))
         kept = self._matching(which, scored) & (
-            scored.score >= np.repeat([least for _, least in found], lengths)
+            scored.score >= np.array([least for _, least in found]).repeat(lengths)
         )
         ends = np.cumsum([0, *lengths]).tolist()
         return [self._ranked(scored.part(*edges), kept[slice(*edges)]) for edges in pairwise(ends)]
@@ -79,7 +79,7 @@ class Passes:
         return np.asarray(self.candidates.possible[which, scored.rows] & (scored.similarity >= similar))
 
     def _ranked(self, scored: Scored, kept: Mask) -> tuple[Scored, list[int]]:
-        places = np.flatnonzero(kept)
+        (places,) = kept.nonzero()
         order = np.lexsort((self._table.columns.key[scored.rows[places]], scored.score[places]))
         return scored, places[order[::-1]].tolist()
 

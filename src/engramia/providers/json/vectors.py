@@ -89,7 +89,7 @@ class Vectors:
         parts, within = np.divmod(rows, self._width)
         blocks, parts = np.divmod(parts, _BLOCK // self._width)
         for number, block in enumerate(self._blocks):
-            here = np.flatnonzero(blocks == number)
+            (here,) = (blocks == number).nonzero()
             if here.size:
                 taken[here] = block[parts[here], :, within[here]]
         return taken
