@@ -12,6 +12,8 @@ from engramia.core.query import DecayPolicy, Filter
 from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 from tests.contract.samples import NOW, at_cosine, dense, feedback, key, pattern, search, unit, version
 
+PAGE_MAX = 500
+
 type Step = Callable[[JSONScopedStorage], None]
 
 
@@ -92,10 +94,10 @@ STEPS: tuple[Step, ...] = (
 
 
 def contents(scope: JSONScopedStorage) -> Any:
-    """Return everything that the scope holds, and check that recall finds every pattern with a vector."""
+    """Return all that the scope holds, `PAGE_MAX` patterns at most, and check that recall finds them."""
     with scope.reading() as stores:
         records = list(stores.patterns.records(Filter()))
-        asked = replace(search(vector=unit(1, 0, 0)), limit=500, deduplicate=False)
+        asked = replace(search(vector=unit(1, 0, 0)), limit=PAGE_MAX, deduplicate=False)
         found = {hit.pattern.key for hit in stores.patterns.search(asked)}
         assert found == {record.pattern.key for record in records if record.pattern.embedding_model}
         items = stores.feedback.top(None, min_count=1, limit=99, offset=0).items

@@ -19,7 +19,7 @@ from engramia.providers.json.attached import AttachedFile
 from engramia.providers.json.lock import ProcessLock
 from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 from tests.contract.samples import NOW, at_cosine, dense, feedback, key, record, unit
-from tests.faults.steps import STEPS, contents, opened
+from tests.faults.steps import PAGE_MAX, STEPS, contents, opened
 
 
 def add(scope: JSONScopedStorage, number: int) -> None:
@@ -280,12 +280,13 @@ def test_a_reader_is_not_kept_waiting_by_a_sync(tmp_path: Path) -> None:
 
         reader = threading.Thread(target=read)
         reader.start()
-        number = 2
-        while not done.is_set():
-            add(scope, number)
-            number += 1
+        written = 1
+        while not done.is_set() and written < PAGE_MAX:
+            written += 1
+            add(scope, written)
         reader.join()
-        assert len(contents(scope)[0]) == number - 1
+        assert done.is_set()
+        assert len(contents(scope)[0]) == written
 
 
 def test_aging_replays_to_the_same_numbers(tmp_path: Path) -> None:
