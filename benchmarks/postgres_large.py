@@ -21,7 +21,7 @@ from engramia.core.calibration import calibration_for
 from engramia.core.limits import NEAR_IDENTICAL_JACCARD
 from engramia.core.model import Event, EventKind, Observation, Pattern, PatternRecord, Scope
 from engramia.core.query import Search
-from engramia.db import vector_index
+from engramia.db import private_database, vector_index
 from engramia.db.session import Limits
 from engramia.providers.postgres.storage import PostgresScopedStorage, PostgresStorage
 from engramia.providers.postgres.vector_plan import VectorPlan
@@ -31,6 +31,7 @@ SETTINGS = {
     "maintenance_work_mem": "1536MB",
     "max_wal_size": "4GB",
     "max_parallel_maintenance_workers": "1",
+    **private_database.SETTINGS,
 }
 """Of the private server; the README of the database says the same. fsync is on."""
 _NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -8,7 +8,9 @@ address must be that of a superuser, and its database empty or filled by an earl
 Tasks and codes are generated (fixed seed); a task's vector is the sum of random vectors of its words, so that
 tasks with common words are near, as embeddings have it. Import goes as `Memory.import_data` does, without
 redaction and embedding: transactions of 256 records. Recall is measured twice: the search alone, and
-`Memory.recall` with its accounting, with vectors looked up. On a busy machine look at processor time.
+`Memory.recall` with its accounting, with vectors looked up. In turn with them goes the least of its kind on
+the same server: a round trip beside recall, a committed insert of one row of a pattern's size beside learning
+(`learn_over_insert_ms` is what the rest of learning takes). On a busy machine look at processor time.
 """
 
 import argparse
@@ -16,17 +18,18 @@ import contextlib
 import json
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import batched
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 
 from benchmarks.postgres_large import SETTINGS, learn, measure_large
-from benchmarks.storage_speed import Corpus, Taken, spread, timed
+from benchmarks.storage_speed import Corpus, Taken, compared, spread, timed
 from engramia import Memory
 from engramia.core.calibration import calibration_for
 from engramia.core.embedding import unit_rows
@@ -42,6 +45,7 @@ type Vectors = NDArray[np.float32]
 _MODEL = "random"
 _DIMENSION = 384
 _SETTLE, _REPEATS = 30, 230
+_ROW = b"x" * 2700  # a vector of 1.5 kB, a code of 1 kB, a task
 
 
 class WordSums:
@@ -95,7 +99,34 @@ def search(
         stores.patterns.search(asked)
 
 
-def measure(storage: PostgresStorage, corpus: Corpus, size: int) -> dict[str, Any]:
+class Bare:
+    """The least that the server can be asked, on a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(url, autocommit=True)
+        self._connection.execute("CREATE TABLE IF NOT EXISTS bare (row bytea)")
+
+    def trip(self) -> None:
+        self._connection.execute("SELECT 1")
+
+    def insert(self) -> None:
+        self._connection.execute("INSERT INTO bare VALUES (%s)", [_ROW])
+
+    def close(self) -> None:
+        self._connection.execute("DROP TABLE bare")
+        self._connection.close()
+
+
+type Action = Callable[[], object]
+
+
+def in_turn(actions: Sequence[Action], bare: Action) -> tuple[list[Taken], list[Taken]]:
+    """Time each action and then `bare`, past the first ones."""
+    taken = [(timed(action), timed(bare)) for action in actions][_SETTLE:]
+    return [one for one, _ in taken], [other for _, other in taken]
+
+
+def measure(storage: PostgresStorage, bare: Bare, corpus: Corpus, size: int) -> dict[str, Any]:
     """Return the figures of one scope of this size."""
     embeddings, scope = WordSums(), storage.scoped(Scope("bench", f"p{size}"))
     records = [corpus.record(number) for number in range(size)]
@@ -104,29 +135,37 @@ def measure(storage: PostgresStorage, corpus: Corpus, size: int) -> dict[str, An
     new = [corpus.record(10**7 + turn) for turn in range(_REPEATS)]
     new_vectors = embeddings.embed([record.pattern.task for record in new])
     asked = queries(corpus, size)
-    asked_vectors = embeddings.embed(asked)
-    first = timed(partial(search, scope, asked[0], asked_vectors[0], new[0]))
-    searched = [timed(partial(search, scope, *one, new[0])) for one in zip(asked, asked_vectors, strict=True)]
-    recalled = recalls(storage, f"p{size}", embeddings, asked)
-    learned = [timed(partial(learn, scope, *one)) for one in zip(new, new_vectors, strict=True)]
-    again = [timed(partial(search, scope, *one, new[0])) for one in zip(asked, asked_vectors, strict=True)]
+    searches = [
+        partial(search, scope, task, vector, new[0])
+        for task, vector in zip(asked, embeddings.embed(asked), strict=True)
+    ]
+    first = timed(searches[0])
+    searched, trips = in_turn(searches, bare.trip)
+    recalled, _ = in_turn(recalls(storage, f"p{size}", embeddings, asked), bare.trip)
+    learned, inserted = in_turn(
+        [partial(learn, scope, *one) for one in zip(new, new_vectors, strict=True)], bare.insert
+    )
+    again, _ = in_turn(searches, bare.trip)
     return {
         "patterns": size,
         "import_s": round(imported.wall, 2),
         "first_search_ms": round(first.wall * 1e3, 1),
-        "search": spread(searched[_SETTLE:]),
-        "memory_recall": spread(recalled[_SETTLE:]),
-        "learn": spread(learned[_SETTLE:]),
-        "search_after_learning": spread(again[_SETTLE:]),
+        "round_trip": spread(trips),
+        "search": spread(searched),
+        "memory_recall": spread(recalled),
+        "committed_insert": spread(inserted),
+        "learn": spread(learned),
+        "learn_over_insert_ms": compared(learned, inserted)[1],
+        "search_after_learning": spread(again),
     }
 
 
 def recalls(
     storage: PostgresStorage, project: str, embeddings: WordSums, asked: Sequence[str]
-) -> list[Taken]:
-    """Time `Memory.recall`; its embedding is only sums of vectors that are known."""
+) -> list[Action]:
+    """Return calls of `Memory.recall`; its embedding is only sums of vectors that are known."""
     memory = Memory(storage=storage, embeddings=embeddings, llm=None, scope=Scope("bench", project))
-    return [timed(partial(memory.recall, task)) for task in asked]
+    return [partial(memory.recall, task) for task in asked]
 
 
 @contextlib.contextmanager
@@ -157,10 +196,11 @@ def main() -> None:
             found.append(measure_large(url, options.patterns, options.tenants))
             print(json.dumps(found[-1], indent=1))
             options.sizes = []
-        storage = PostgresStorage(database_url=url)
+        storage, bare = PostgresStorage(database_url=url), Bare(url)
         for size in options.sizes:
-            found.append(measure(storage, corpus, size))
+            found.append(measure(storage, bare, corpus, size))
             print(json.dumps(found[-1], indent=1))
+        bare.close()
         storage.close()
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))

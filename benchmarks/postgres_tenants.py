@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.storage_speed import Corpus, key
 from engramia.core.ranking import quality_factor
 from engramia.core.roots import root
-from engramia.providers.postgres.words import BLOCK, CODE, TASK, code_of
+from engramia.providers.postgres.words import BLOCK, BLOCKS_IN_ONE, CODE, NARROW, TASK, code_of
 
 type Vectors = NDArray[np.float32]
 type Codes = NDArray[np.int64]
@@ -206,7 +206,9 @@ def _posting_rows(tenant: int, pairs: Iterable[tuple[int, Codes, Codes]]) -> Ite
         numbers = np.concatenate([one[2] for one in pairs if one[0] == field])
         order = np.lexsort((numbers, roots))
         roots, numbers = roots[order], numbers[order]
-        blocks = numbers // BLOCK
+        _, place, counts = np.unique(roots, return_inverse=True, return_counts=True)
+        common = counts[place] > max(NARROW, (int(numbers.max()) + 1) // BLOCKS_IN_ONE)
+        blocks = np.where(common, -1 - numbers // NARROW, numbers // BLOCK)
         firsts = np.flatnonzero(
             np.concatenate(([True], (roots[1:] != roots[:-1]) | (blocks[1:] != blocks[:-1])))
         )

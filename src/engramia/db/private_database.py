@@ -10,6 +10,8 @@ from engramia.db.private_server import PrivateServer, find_binaries, find_runnin
 from engramia.errors import StorageError
 
 DATABASE = "engramia"
+SETTINGS = {"autovacuum_naptime": "1s"}
+"""While nothing is known of a table that fills up, plans find no row by its own index (decision 0034)."""
 _CONNECTIONS_OF_A_PROCESS = 30
 """A pool, and what goes beside it."""
 _SPARE_CONNECTIONS = 40
@@ -32,7 +34,7 @@ class PrivateDatabase:
 
     def __init__(self, folder: Path, *, processes: int) -> None:
         connections = processes * _CONNECTIONS_OF_A_PROCESS + _SPARE_CONNECTIONS
-        self.server = PrivateServer(folder, options={"max_connections": str(connections)})
+        self.server = PrivateServer(folder, options={"max_connections": str(connections), **SETTINGS})
 
     def settle(self) -> Settled:
         """Make the database of the running server and bring its schema up to date.

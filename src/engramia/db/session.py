@@ -10,6 +10,7 @@ import psycopg
 from pgvector.psycopg.vector import register_vector_info
 from psycopg import errors as pg
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg.types import TypeInfo
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.engine import URL
@@ -123,9 +124,10 @@ class Database:
     ) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
         """Open a transaction by the statements `begin`, and commit it when the block is left normally.
 
-        Yields the connection and the row that the last of the statements returned; they are one message to
-        the server. What the database raises in the block leaves it as a `StorageError`. With `apart` the
-        connection is none of the pool's, for what goes on for long.
+        Where the block has sent the COMMIT itself, with its last writes, no other is sent. Yields the
+        connection and the row that the last of the statements returned; they are one message to the server.
+        What the database raises in the block leaves it as a `StorageError`. With `apart` the connection is
+        none of the pool's, for what goes on for long.
         """
         with translated(), self._begun(self._apart if apart else self.engine, begin) as (connection, row):
             try:
@@ -133,7 +135,8 @@ class Database:
             except BaseException:
                 _roll_back(connection)
                 raise
-            _run(connection, "COMMIT")
+            if _driver(connection).pgconn.transaction_status != TransactionStatus.IDLE:
+                _run(connection, "COMMIT")
 
     def ask(self, statement: str) -> Sequence[Any] | None:
         """Run one statement without parameters or transaction, in one round trip; return its first row."""
@@ -252,7 +255,9 @@ def _run(connection: Connection, statements: str) -> Sequence[Any] | None:
         cursor.execute(statements, prepare=False)
         while cursor.nextset():
             pass
-        return cursor.fetchone() if cursor.description is not None else None
+        # `description` would say the same, at the price of an object for each column.
+        has_rows = cursor.pgresult is not None and cursor.pgresult.nfields > 0
+        return cursor.fetchone() if has_rows else None
 
 
 def _roll_back(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from engramia.providers.postgres.sketches import read_sketches
 from engramia.providers.postgres.storage import PostgresStorage
 from engramia.providers.postgres.transaction import ScopeTransaction, begin_reading
 from engramia.providers.postgres.vector_plan import VectorPlan
+from engramia.providers.postgres.words import CODE, TASK
 from tests.contract.samples import MODEL, key, record, search
 
 pytestmark = pytest.mark.slow  # a database server
@@ -151,6 +152,17 @@ def test_sketches_guess_cosines(by_index: PostgresStorage) -> None:
     np.testing.assert_allclose(guess, np.cos(np.pi * differing / _DIMENSION), atol=1e-6)
     beyond = known.cosines(question, np.array([_SIZE, _SIZE + 10**6]))
     assert np.isnan(beyond).all()
+
+
+def test_sketches_know_how_many_roots_patterns_have(by_index: PostgresStorage) -> None:
+    known = read_sketches(by_index.database, BIG)
+    assert known is not None
+    otherwise = {TASK: np.float32(7.0), CODE: np.float32(9.0)}
+    asked = np.array([0, _SIZE - 1, _SIZE, _SIZE + 10**6])
+    found = known.relative_sizes(asked, 2, otherwise)
+    # Six roots of a task like "task w0 about t0 and u0", three of a code like "call_0(x0)", beside two asked.
+    assert found[TASK].tolist() == [3.0, 3.0, 7.0, 7.0]
+    assert found[CODE].tolist() == [1.5, 1.5, 9.0, 9.0]
 
 
 def test_sketches_are_read_behind_the_first_recall_and_kept(by_index: PostgresStorage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from engramia.db.private_database import PrivateDatabase
 from engramia.db.private_server import PrivateServer, find_binaries
 from engramia.errors import StorageError
 from tests.postgres import QUICK
@@ -87,6 +88,13 @@ def test_a_folder_too_deep_for_a_socket_gets_one_elsewhere(folder: Path) -> None
         elsewhere = server.url().partition("host=")[2].partition("&")[0]
         assert not elsewhere.startswith(str(folder))
     assert not Path(elsewhere).exists()
+
+
+def test_the_database_of_ones_own_looks_at_its_tables_every_second(folder: Path) -> None:
+    folder.parent.chmod(0o755)
+    database = PrivateDatabase(folder, processes=1)
+    with database.server as server, psycopg.connect(server.url()) as connection:
+        assert connection.execute("SHOW autovacuum_naptime").fetchone() == ("1s",)
 
 
 def test_the_binaries_are_found_without_importing_their_package() -> None:

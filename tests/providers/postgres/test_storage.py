@@ -10,6 +10,7 @@ import pytest
 from engramia.core.model import Scope
 from engramia.core.query import Filter
 from engramia.db.base import VERSION_TABLE
+from engramia.db.driver import driver_of, send
 from engramia.providers.postgres.storage import PostgresStorage
 from tests.contract.samples import MODEL, dense, feedback, key, record, search, unit
 
@@ -90,6 +91,18 @@ def test_learners_of_different_scopes_do_not_wait_for_one_another(storage: Postg
         thread.start()
         assert done.wait(10)
         thread.join()
+
+
+def test_a_block_that_has_committed_is_not_committed_again(storage: PostgresStorage) -> None:
+    told: list[str | None] = []
+    with storage.database.transaction("BEGIN") as (connection, _):
+        driver_of(connection).add_notice_handler(lambda notice: told.append(notice.message_primary))
+        send(connection, [("COMMIT", ())])
+    assert told == []  # "there is no transaction in progress"
+    with storage.database.transaction("BEGIN") as (connection, _):
+        driver_of(connection).execute("CREATE TEMPORARY TABLE kept ON COMMIT PRESERVE ROWS AS SELECT 1")
+        driver = driver_of(connection)
+    assert driver.execute("SELECT * FROM kept").fetchall() == [(1,)]
 
 
 def test_words_are_weighed_by_the_present_counts_also_after_one_without_words_went(

@@ -1,5 +1,6 @@
 """What the scores of candidates are made of, read as columns: hundreds of rows cost about what one does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,10 +15,14 @@ from engramia.providers.postgres import arrays, rows
 from engramia.providers.postgres.frequencies import ScopeFrequencies
 from engramia.providers.postgres.pools import Bounds, Floats, Numbers
 from engramia.providers.postgres.query_words import FIELDS, QueryWords
+from engramia.providers.postgres.scored import Parts
 from engramia.providers.postgres.tables import pattern_texts, pattern_vectors, patterns
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_statements import NEGATIVE_DOT
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, unpack, weights
+
+NEAR = -0.98
+"""Negative cosine from which on it is summed in double precision: there the angle is steep."""
 
 
 def _roots(packed: ColumnElement[Any], name: str) -> list[ColumnElement[Any]]:
@@ -27,12 +32,17 @@ def _roots(packed: ColumnElement[Any], name: str) -> list[ColumnElement[Any]]:
 
 _TEXTS = select(
     arrays.column(pattern_texts.c.number).label("numbers"),
+    func.array_agg(pattern_texts.c.task).label("tasks"),
     *_roots(pattern_texts.c.task_roots, "task"),
     *_roots(pattern_texts.c.code_roots, "code"),
 ).where(ours(pattern_texts), pattern_texts.c.number == func.any(rows.NUMBERS))
+_near = func.array_agg(pattern_vectors.c.number).filter(NEGATIVE_DOT < NEAR)
+_sent = func.string_agg(func.vector_send(pattern_vectors.c.embedding), func.decode("", "hex"))
 _DOTS = select(
     arrays.column(pattern_vectors.c.number).label("numbers"),
     arrays.column(cast(NEGATIVE_DOT, REAL)).label("negative"),
+    func.array_send(_near).label("near"),
+    _sent.filter(NEGATIVE_DOT < NEAR).label("sent"),
 ).where(ours(pattern_vectors), pattern_vectors.c.number == func.any(rows.NUMBERS))
 
 
@@ -40,6 +50,7 @@ _DOTS = select(
 def _facts(filter: Filter) -> Select[Any]:
     return select(
         arrays.column(patterns.c.number).label("numbers"),
+        func.array_agg(patterns.c.key).label("keys"),
         arrays.column(patterns.c.quality).label("quality"),
         arrays.column(rows.MICROS).label("micros"),
     ).where(ours(patterns), patterns.c.number == func.any(rows.NUMBERS), *rows.passing(filter))
@@ -53,6 +64,32 @@ class RootRows:
     sizes: Numbers
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Patterns that pass a filter, with all that their scores are made of."""
+
+    bounds: Bounds
+    keys: Sequence[str]
+    tasks: Sequence[str]
+
+    def parts(self, numbers: Numbers) -> Parts:
+        """Return what the scores of some of them are made of."""
+        found = self.bounds
+        order = np.argsort(found.numbers)
+        places = order[np.searchsorted(found.numbers, numbers, sorter=order)]
+        return Parts(
+            numbers=numbers.tolist(),
+            keys=[self.keys[place] for place in places],
+            tasks=[self.tasks[place] for place in places],
+            passes=[True] * len(places),
+            cosines=None if found.cosines is None else found.cosines[places],
+            task_words=found.task[places],
+            code_words=found.code[places],
+            quality=found.quality[places].tolist(),
+            micros=None if found.micros is None else found.micros[places],
+        )
+
+
 def read_candidates(
     transaction: ScopeTransaction,
     filter: Filter,
@@ -60,14 +97,12 @@ def read_candidates(
     numbers: Numbers,
     said: QueryWords,
     known: ScopeFrequencies,
-) -> Bounds:
-    """Return what scores are made of, for those of these patterns that pass the filter; `numbers` ascend."""
+) -> Candidates:
+    """Return those of these patterns that pass the filter; `numbers` ascend."""
     values = {"of_numbers": Bigints(numbers), "query_vector": vector, **rows.filter_values(filter)}
     ((facts,), (texts,), (dots,)) = transaction.fetch_each(
         _facts(rows.shape(filter)), _TEXTS, _DOTS, **values
     )
-    cosines = np.full(len(numbers), np.nan, np.float32)
-    cosines[np.searchsorted(numbers, arrays.integers(dots.numbers))] = -arrays.reals(dots.negative)
     found = {
         TASK: RootRows(unpack(texts.task or b""), arrays.integers(texts.task_sizes)),
         CODE: RootRows(unpack(texts.code or b""), arrays.integers(texts.code_sizes)),
@@ -77,16 +112,29 @@ def read_candidates(
     words = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
     for field in FIELDS:
         words[field][places] = agreements[field]
+    tasks = dict(zip(places.tolist(), texts.tasks or (), strict=True))
     passing = arrays.integers(facts.numbers)
     kept = np.searchsorted(numbers, passing)
-    return Bounds(
+    bounds = Bounds(
         passing,
-        cosines[kept],
+        _cosines(numbers, vector, dots)[kept],
         words[TASK][kept],
         words[CODE][kept],
         arrays.doubles(facts.quality),
         arrays.integers(facts.micros),
     )
+    return Candidates(bounds, facts.keys or (), [tasks[place] for place in kept.tolist()])
+
+
+def _cosines(numbers: Numbers, vector: Floats, dots: Any) -> Floats:
+    """Return the cosine of each pattern, NaN without a vector."""
+    cosines = np.full(len(numbers), np.nan, np.float32)
+    cosines[np.searchsorted(numbers, arrays.integers(dots.numbers))] = -arrays.reals(dots.negative)
+    near = arrays.integers(dots.near)
+    if near.size:
+        vectors = arrays.vectors(dots.sent, len(near)).astype(np.float64)
+        cosines[np.searchsorted(numbers, near)] = (vectors * vector).sum(axis=1)
+    return cosines
 
 
 def word_agreements(

@@ -28,7 +28,13 @@ from engramia.core.ranking import lexical_part, relevance
 from engramia.core.similarity import CROWD_RANK
 from engramia.db.bigints import Bigints
 from engramia.providers.postgres import arrays, rows
-from engramia.providers.postgres.candidates import RootRows, read_candidates, word_agreements
+from engramia.providers.postgres.candidates import (
+    NEAR,
+    Candidates,
+    RootRows,
+    read_candidates,
+    word_agreements,
+)
 from engramia.providers.postgres.frequencies import ScopeFrequencies
 from engramia.providers.postgres.pools import ERROR, Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
 from engramia.providers.postgres.query_words import (
@@ -48,18 +54,18 @@ from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_statements import NEGATIVE_DOT, QUERY_VECTOR
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, query_codes, unpack
 
-_NEAR = -0.98
-"""Negative cosine from which on it is summed in double precision: there the angle is steep."""
 _NEAREST = 64
 _CANDIDATES = 384
-_SKETCHED = 160
+_SKETCHED = 112
 """Candidates that do as well where sketches tell which are near."""
 _WIDER = 4
-_GUESSED = 4000
+_GUESSED = 6000
 """Patterns that share words, the best by words, of which it is guessed how near they are."""
 _CROWD_AT_ONCE = 64
 _AT_ONCE = 96
 """Patterns that are worth to be read at once where bounds are loose."""
+_UNKNOWN_SIZES = {TASK: np.float32(1.0), CODE: np.float32(4.0)}
+"""By field how many times the roots of a query a pattern is taken to have, where it is not known."""
 _BEYOND = 0.8
 """What the cosine of a pattern found by words alone is taken for, in parts of the least found by index."""
 
@@ -73,7 +79,7 @@ _TEXTS_OF = select(
 _DOTS_OF = select(
     pattern_vectors.c.number,
     NEGATIVE_DOT.label("negative"),
-    case((NEGATIVE_DOT < _NEAR, func.vector_send(pattern_vectors.c.embedding, type_=LargeBinary))).label(
+    case((NEGATIVE_DOT < NEAR, func.vector_send(pattern_vectors.c.embedding, type_=LargeBinary))).label(
         "near"
     ),
 ).where(ours(pattern_vectors), pattern_vectors.c.number == func.any(rows.NUMBERS))
@@ -113,6 +119,7 @@ class DatabaseSource:
         """Look for candidates by the index as `nearby` says, or compare all without it."""
         self._transaction, self._search, self._vector, self._known = transaction, search, vector, known
         self._nearby = nearby
+        self._candidates: Candidates | None = None
         codes = np.array(sorted(query_codes(words)), np.int64)
         self._said = query_words(transaction, codes, known)
 
@@ -125,6 +132,8 @@ class DatabaseSource:
 
     def score(self, numbers: Numbers) -> list[Scored]:
         """Return the patterns of these numbers, in any order, with their exact scores."""
+        if self._candidates is not None:
+            return scored(self._search, self._candidates.parts(numbers))
         found = self._read(numbers)
         if not found:
             return []
@@ -168,6 +177,7 @@ class DatabaseSource:
         return sharing(self._transaction, self._said, dict.fromkeys(FIELDS, self._said.codes))
 
     def _whole_pool(self) -> Pool:
+        self._candidates = None
         transaction, search = self._transaction, self._search
         shared = self._sharing
         size = transaction.row.next_number
@@ -197,41 +207,58 @@ class DatabaseSource:
         passed = len(dots) == wanted and not near.all()
         beyond = 0.0 if passed else float(dots.min(initial=1.0)) if len(dots) else 0.0
         numbers = self._promising(nearest, dots, found, beyond, width)
-        bounds = read_candidates(self._transaction, search.filter, vector, numbers, self._said, self._known)
-        pool = whole_pool(search, bounds, crowd_of(anywhere))
+        candidates = read_candidates(
+            self._transaction, search.filter, vector, numbers, self._said, self._known
+        )
+        self._candidates = candidates
+        pool = whole_pool(search, candidates.bounds, crowd_of(anywhere))
         pool.whole = passed and row.dense == row.patterns
         return pool
 
     def _promising(
         self, nearest: Numbers, dots: Floats, found: Sharing, beyond: float, width: int
     ) -> Numbers:
-        """Return those likely the best of those nearest and those that share telling words, ascending.
-
-        Their own norms are not known: tasks are taken to weigh what the query does, codes four times that.
-        """
-        bound = {field: found.bound(field, self._said) ** 2 for field in FIELDS}
-        bound[CODE] /= np.float32(2.0)
-        some = _best(lexical_part(bound[TASK], bound[CODE], self._search.fusion), width * _GUESSED)
+        """Return those likely the best of those nearest and those that share telling words, ascending."""
+        fusion, agreed = self._search.fusion, self._likely_agreements(found)
+        some = _best(lexical_part(agreed[TASK], agreed[CODE], fusion), width * _GUESSED)
         sharers = found.numbers[some]
         numbers = np.union1d(nearest, sharers)
-        count = width * (_CANDIDATES if self._nearby is None or self._nearby.sketches is None else _SKETCHED)
+        count = width * (_CANDIDATES if self._sketches is None else _SKETCHED)
         if len(numbers) <= count:
             return numbers
         cosines = self._guess(numbers, beyond * _BEYOND)
         cosines[np.searchsorted(numbers, nearest)] = dots
         places = np.searchsorted(numbers, sharers)
-        agreed = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
+        words = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
         for field in FIELDS:
-            agreed[field][places] = bound[field][some]
-        estimate = relevance(cosines, agreed[TASK], agreed[CODE], self._search.fusion)
+            words[field][places] = agreed[field][some]
+        estimate = relevance(cosines, words[TASK], words[CODE], fusion)
         return np.sort(numbers[_best(estimate, count)])
+
+    @property
+    def _sketches(self) -> Sketches | None:
+        return None if self._nearby is None else self._nearby.sketches
+
+    def _likely_agreements(self, found: Sharing) -> dict[int, Floats]:
+        """Return by field about how far the words agree.
+
+        The norms of the patterns are not known: a root is taken to weigh what one of the query's does.
+        """
+        sizes = (
+            _UNKNOWN_SIZES
+            if self._sketches is None
+            else self._sketches.relative_sizes(found.numbers, len(self._said.codes), _UNKNOWN_SIZES)
+        )
+        return {
+            field: np.minimum(found.bound(field, self._said) ** 2 / np.sqrt(sizes[field]), np.float32(1.0))
+            for field in FIELDS
+        }
 
     def _guess(self, numbers: Numbers, otherwise: float) -> Floats:
         """Return what the cosines of these patterns may be."""
-        sketches = None if self._nearby is None else self._nearby.sketches
-        if sketches is None or self._vector is None:
+        if self._sketches is None or self._vector is None:
             return np.full(len(numbers), otherwise, np.float32)
-        found = sketches.cosines(self._vector, numbers)
+        found = self._sketches.cosines(self._vector, numbers)
         return np.where(np.isnan(found), np.float32(otherwise), found)
 
     def _nearest_and_sharing(self, vector: Floats, count: int) -> tuple[Numbers, Floats, Sharing]:

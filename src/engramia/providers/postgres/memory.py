@@ -33,7 +33,7 @@ class _Held:
     @property
     def size(self) -> int:
         counts = sum(len(known) for known in self.idle) * _FREQUENCY_BYTES
-        bits = 0 if self.sketches is None else self.sketches.bits.nbytes
+        bits = 0 if self.sketches is None else self.sketches.nbytes
         return counts + bits + (self.table.size if self.table is not None else 0)
 
 
@@ -110,7 +110,7 @@ class ScopeMemory:
                 self._unsketched = scope, held
 
     def _keep(self, held: _Held, made: Sketches) -> None:
-        if made.bits.nbytes <= self.limit // 2:
+        if made.nbytes <= self.limit // 2:
             held.sketches = made
         self._shrink()
 

@@ -13,7 +13,7 @@ from engramia.core.roots import root
 from engramia.core.words import jaccard, words
 from engramia.db.bigints import Bigints
 from engramia.providers.postgres import rows
-from engramia.providers.postgres.tables import BigintArray, pattern_texts, word_postings
+from engramia.providers.postgres.tables import BigintArray, pattern_texts, word_counts, word_postings
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.words import TASK, code_of, unpack_members
 
@@ -30,10 +30,8 @@ _POSTINGS = select(word_postings.c.root, word_postings.c.block, word_postings.c.
     word_postings.c.field == TASK,
     word_postings.c.root == func.any(_roots),
 )
-_SIZES = (
-    select(word_postings.c.root, func.sum(func.octet_length(word_postings.c.members)).label("bytes"))
-    .where(ours(word_postings), word_postings.c.field == TASK, word_postings.c.root == func.any(_roots))
-    .group_by(word_postings.c.root)
+_COUNTS = select(word_counts.c.root, word_counts.c.patterns).where(
+    ours(word_counts), word_counts.c.field == TASK, word_counts.c.root == func.any(_roots)
 )
 _TASKS = select(pattern_texts.c.number, pattern_texts.c.task).where(
     ours(pattern_texts),
@@ -85,7 +83,7 @@ def _sharing(transaction: ScopeTransaction, asked: frozenset[str], needed: int) 
     where they leave many are the others read.
     """
     times = Counter(code_of(root(word)) for word in asked)
-    held = {row.root: row.bytes for row in transaction.fetch(_SIZES, of_roots=_array(times))}
+    held = {row.root: row.patterns for row in transaction.fetch(_COUNTS, of_roots=_array(times))}
     rarest, spare = list[int](), len(asked) - max(needed, 1)
     for code in sorted(times, key=lambda code: held.get(code, 0)):
         if spare < 0:

@@ -13,7 +13,7 @@ from engramia.providers.postgres import arrays
 from engramia.providers.postgres.frequencies import ScopeFrequencies
 from engramia.providers.postgres.tables import BigintArray, word_postings
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
-from engramia.providers.postgres.words import BLOCK, CODE, MEMBER_BYTES, TASK, Codes, weights
+from engramia.providers.postgres.words import CODE, MEMBER_BYTES, TASK, Codes, first_numbers, weights
 
 type Numbers = NDArray[np.int64]
 type Floats = NDArray[np.float32]
@@ -105,7 +105,7 @@ def shared_by(found: Sequence[Any], said: QueryWords, size: int) -> Sharing:
     shared = {}
     for field, row in zip(FIELDS, found, strict=True):
         sizes = arrays.integers(row.sizes)
-        first = np.repeat(arrays.integers(row.blocks) * BLOCK, sizes)
+        first = np.repeat(first_numbers(arrays.integers(row.blocks)), sizes)
         weight = said.weights[field][np.searchsorted(said.codes, arrays.integers(row.roots))]
         members = np.frombuffer(row.members or b"", "<u2")
         shared[field] = np.bincount(members + first, np.repeat(weight, sizes), size)

@@ -6,7 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import BigInteger, ColumnElement, Row, and_, bindparam, cast, extract, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    and_,
+    bindparam,
+    cast,
+    extract,
+    func,
+    literal_column,
+    select,
+    true,
+)
 
 from engramia.core import limits
 from engramia.core.model import Classification, Observation, Pattern, Source, Version
@@ -47,29 +59,35 @@ NUMBERS = bindparam("of_numbers", type_=BigintArray)
 of a scope makes of a join may compare all of one table with all of another.
 """
 
-_FACTS_OF = select(*_FACTS).where(ours(patterns), patterns.c.number == func.any(NUMBERS))
-_TEXTS_OF = select(
-    pattern_texts.c.number, pattern_texts.c.task, pattern_texts.c.code, pattern_texts.c.output
-).where(ours(pattern_texts), pattern_texts.c.number == func.any(NUMBERS))
+# The limit of one holds the planner to looking each text up: a join it might do by reading a whole table.
+_said = (
+    select(pattern_texts.c.task, pattern_texts.c.code, pattern_texts.c.output)
+    .where(ours(pattern_texts), pattern_texts.c.number == patterns.c.number)
+    .limit(literal_column("1"))
+    .lateral("said")
+)
+_WHOLE = (
+    select(*_FACTS, *_said.c)
+    .select_from(patterns.join(_said, true()))
+    .where(ours(patterns), patterns.c.number == func.any(NUMBERS))
+)
 
 
 def by_number(transaction: ScopeTransaction, numbers: Sequence[int]) -> dict[int, Pattern]:
     """Return whole patterns by their numbers."""
     if not numbers:
         return {}
-    asked = Bigints(np.array(numbers, np.int64))
-    found, texts = transaction.fetch_each(_FACTS_OF, _TEXTS_OF, of_numbers=asked)
-    said = {text.number: text for text in texts}
-    return {row.number: pattern_of(row, said[row.number], transaction.row.embedding_model) for row in found}
+    found = transaction.fetch(_WHOLE, of_numbers=Bigints(np.array(numbers, np.int64)))
+    return {row.number: pattern_of(row, transaction.row.embedding_model) for row in found}
 
 
-def pattern_of(row: Any, said: Any, model: str | None) -> Pattern:
-    """Return the pattern of a row and the row of its texts; `model` is the scope's embedding model."""
+def pattern_of(row: Any, model: str | None) -> Pattern:
+    """Return the pattern of a row; `model` is the scope's embedding model."""
     return Pattern(
         key=row.key,
-        task=said.task,
-        code=said.code,
-        output=said.output,
+        task=row.task,
+        code=row.code,
+        output=row.output,
         success_score=row.success_score,
         created_at=row.created_at.astimezone(UTC),
         decayed_at=row.decayed_at.astimezone(UTC),

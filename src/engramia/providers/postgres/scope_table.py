@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from engramia.core.postings import split
 from engramia.core.roots import Numbers, paired
@@ -48,6 +48,8 @@ _VECTORS = select(
     func.array_send(func.array_agg(pattern_vectors.c.number)).label("numbers"),
     func.string_agg(func.vector_send(pattern_vectors.c.embedding), func.decode("", "hex")).label("sent"),
 ).where(ours(pattern_vectors))
+_TEXTS_OF = _TEXTS.where(pattern_texts.c.number == func.any(NUMBERS))
+_VECTORS_OF = _VECTORS.where(pattern_vectors.c.number == func.any(NUMBERS))
 _NUMBERS_LEFT = select(func.array_send(func.array_agg(patterns.c.number)).label("numbers")).where(
     ours(patterns)
 )
@@ -79,12 +81,6 @@ class ScopeTable:
         """About how many bytes it takes."""
         return bytes_of(self.columns.size, self.columns.vector.shape[1])
 
-    @property
-    def all_dense(self) -> bool:
-        """Whether every pattern has a vector."""
-        columns = self.columns
-        return bool(np.array_equal(columns.dense[: columns.size], columns.alive[: columns.size]))
-
     def follow(self, transaction: ScopeTransaction) -> bool:
         """Become what the transaction sees; False if that is older than what the table has become."""
         row = transaction.row
@@ -111,15 +107,19 @@ class ScopeTable:
         """Take up patterns that are new or were changed."""
         if not facts:
             return
-        held = {} if whole else {"of_numbers": Bigints(np.array([fact.number for fact in facts], np.int64))}
-        texts = {text.number: text for text in transaction.fetch(_of(_TEXTS, held), **held)}
+        numbers = Bigints(np.array([fact.number for fact in facts], np.int64))
+        if whole:  # each may take as long as is waited for one message
+            said, (vectors,) = transaction.fetch(_TEXTS), transaction.fetch(_VECTORS)
+        else:
+            said, (vectors,) = transaction.fetch_each(_TEXTS_OF, _VECTORS_OF, of_numbers=numbers)
+        texts = {text.number: text for text in said}
         stale = [fact.number for fact in facts if self._is_stale(fact, texts[fact.number])]
         self._drop([self._row_of.pop(number) for number in stale])
         new = [fact for fact in facts if fact.number not in self._row_of]
         self._append(new, texts)
         rows = np.array([self._row_of[fact.number] for fact in facts], np.intp)
         self.columns.put(rows, facts)
-        self._take_vectors(transaction, held)
+        self._take_vectors(vectors)
 
     def _is_stale(self, fact: Any, text: Any) -> bool:
         """Return whether what is held under a pattern's number has other words, or was another pattern."""
@@ -144,8 +144,7 @@ class ScopeTable:
             numbers = self.roots.numbers(unpack(b"".join(packed)))
             index.add_pairs(rows, paired(numbers, np.repeat(rows, [len(one) // 8 for one in packed])))
 
-    def _take_vectors(self, transaction: ScopeTransaction, held: dict[str, Bigints]) -> None:
-        (found,) = transaction.fetch(_of(_VECTORS, held), **held)
+    def _take_vectors(self, found: Any) -> None:
         if found.numbers is None:
             return
         numbers = arrays.integers(found.numbers)
@@ -176,13 +175,3 @@ def _without(index: WordIndex, roots: CodeRoots, gone: Numbers, left: Numbers) -
 
 def _digest(fact: Any, text: Any) -> int:
     return hash((fact.key, text.task, text.task_roots, text.code_roots))
-
-
-def _of(statement: Select[Any], held: dict[str, Bigints]) -> Select[Any]:
-    return _LIMITED[statement] if held else statement
-
-
-_LIMITED = {
-    _TEXTS: _TEXTS.where(pattern_texts.c.number == func.any(NUMBERS)),
-    _VECTORS: _VECTORS.where(pattern_vectors.c.number == func.any(NUMBERS)),
-}

@@ -1,7 +1,8 @@
 """The exact scores of some patterns, from all that a score is made of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,7 @@ from engramia.core.ranking import lexical_part, recency_factor, relevance
 from engramia.providers.postgres.pools import Floats, Numbers, age_days
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A pattern with the parts of its score."""
 
     number: int
@@ -33,7 +33,7 @@ class Scored:
 
     def raised(self, bonus: float) -> "Scored":
         """Return it with a bonus on its relevance."""
-        return replace(self, relevance=self.relevance + bonus)
+        return self._replace(relevance=self.relevance + bonus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def scored(search: Search, parts: Parts) -> list[Scored]:
         parts.numbers, parts.keys, parts.tasks, similarity.tolist(), lexical.tolist(), relevant.tolist(),
         quality, _recency(search, parts).tolist(), dense.tolist(), matches.tolist(),
     )  # fmt: skip
-    return [Scored(*values) for values in zip(*columns, strict=True)]
+    return [*map(Scored._make, zip(*columns, strict=True))]
 
 
 def _recency(search: Search, parts: Parts) -> NDArray[np.float64]:

@@ -123,15 +123,16 @@ class PostgresScopedStorage:
 
     def _writing(self, *, durable: bool) -> AbstractContextManager[ScopeTransaction]:
         idle = self._storage.database.limits.idle_timeout
-        return self._transaction(begin_writing(self._scope, durable=durable, idle=idle))
+        begin = begin_writing(self._scope, durable=durable, idle=idle)
+        return self._transaction(begin, durable=durable)
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[ScopeTransaction]:
+    def _transaction(self, begin: str, *, durable: bool = True) -> Iterator[ScopeTransaction]:
         with (
             self._storage.entered(self._scope),
             self._storage.database.transaction(begin) as (connection, row),
         ):
-            transaction = ScopeTransaction(connection, self._scope, row, writable=True)
+            transaction = ScopeTransaction(connection, self._scope, row, writable=True, durable=durable)
             try:
                 yield transaction
             finally:

@@ -67,6 +67,7 @@ _SEEN = ("embedding_model", "dimension", "next_number", "words_epoch", "patterns
 _NEXT = "nextval('engramia_revisions')"
 _SAVEPOINT, _BACK = text("SAVEPOINT asked"), text("ROLLBACK TO SAVEPOINT asked")
 _DURABLE = text("SET LOCAL synchronous_commit TO DEFAULT")
+_COMMIT: tuple[str, Params] = ("COMMIT", ())
 
 
 type Opened = tuple[Connection, Sequence[Any] | None]
@@ -88,13 +89,17 @@ class ScopeTransaction:
         row: Sequence[Any] | None,
         *,
         writable: bool,
+        durable: bool = True,
         elsewhere: Callable[[StorageError], Opened | None] | None = None,
     ) -> None:
-        """Work on `connection`; `elsewhere` opens the transaction anew if it is lost, None if it cannot."""
+        """Work on `connection`, begun as `durable` says.
+
+        `elsewhere` opens the transaction anew if it is lost, None if it cannot.
+        """
         self._connection = connection
         self._elsewhere = elsewhere
         self._asked = False
-        self._writable = writable
+        self._writable, self._durable = writable, durable
         self._open = True
         self._broken = False
         given: Sequence[Any] = _NO_ROW if row is None else row
@@ -199,13 +204,15 @@ class ScopeTransaction:
             self._run(_insert(table), [self._ids | dict(row) for row in rows])
 
     def finish(self) -> None:
-        """Write what the stores and the row of the scope still hold back."""
+        """Write what the stores and the row of the scope still hold back, and commit in the same message."""
         for write in self.before_commit:
             write()
         if self._broken:
             raise StorageError("A write of this transaction failed; nothing of it was kept.")
         self._keep_row()
-        self._send()
+        if self._held_back:
+            self._held_back.append(_COMMIT)
+            self._send()
 
     def close(self) -> None:
         """Let the stores of the block be used no more."""
@@ -290,7 +297,7 @@ class ScopeTransaction:
         changed = [name for name in _COLUMNS if getattr(self.row, name) != getattr(self._before, name)]
         if not changed:
             return
-        if "revision" in changed:
+        if "revision" in changed and not self._durable:
             # Whoever has seen a revision must never see it again with something else in it, after a crash.
             self.write_later(_DURABLE)
         if not self._there:
@@ -314,19 +321,25 @@ def begin_writing(scope: Scope, *, durable: bool, idle: float) -> str:
 
     A process that says nothing for `idle` seconds loses it, so that one that was stopped holds up nobody.
     """
-    lock = f"SELECT pg_advisory_xact_lock({_lock_number(scope)})"
-    begin = _begin(durable=durable, idle=idle)
-    return "; ".join((*begin, scope_settings(scope), lock, _select_row(scope, _NEXT)))
+    lock = f"pg_advisory_xact_lock({_lock_number(scope)})"
+    commit = () if durable else ("set_config('synchronous_commit', 'off', true)",)
+    return _begin(scope, _idle(idle), *commit, lock, fresh=_NEXT)
 
 
 def begin_queueing(scope: Scope, *, idle: float) -> str:
     """Do what `begin_writing` does, without a wait for the scope's writers: for its jobs alone."""
-    return "; ".join((*_begin(durable=True, idle=idle), scope_settings(scope), _select_row(scope, "0")))
+    return _begin(scope, _idle(idle), fresh="0")
 
 
-def _begin(*, durable: bool, idle: float) -> tuple[str, ...]:
-    limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(idle * 1000)}"
-    return ("BEGIN", limit) if durable else ("BEGIN", limit, "SET LOCAL synchronous_commit = off")
+def _idle(seconds: float) -> str:
+    return f"set_config('idle_in_transaction_session_timeout', '{int(seconds * 1000)}', true)"
+
+
+def _begin(scope: Scope, *calls: str, fresh: str) -> str:
+    # One statement for all calls: each result is one more for the driver to take.
+    return "; ".join(
+        ("BEGIN", scope_settings(scope), f"SELECT {', '.join(calls)}", _select_row(scope, fresh))
+    )
 
 
 def _select_row(scope: Scope, fresh: str) -> str:

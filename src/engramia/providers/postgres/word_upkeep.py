@@ -14,6 +14,7 @@ from sqlalchemy import (
     SmallInteger,
     and_,
     bindparam,
+    case,
     cast,
     column,
     delete,
@@ -27,7 +28,14 @@ from sqlalchemy.dialects.postgresql import insert
 from engramia.db.bigints import Bigints
 from engramia.providers.postgres.tables import BigintArray, word_counts, word_postings
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
-from engramia.providers.postgres.words import BLOCK, MEMBER_BYTES, Changes, pack_members, unpack_members
+from engramia.providers.postgres.words import (
+    BLOCKS_IN_ONE,
+    MEMBER_BYTES,
+    NARROW,
+    Changes,
+    pack_members,
+    unpack_members,
+)
 
 _given = (
     func.unnest(
@@ -43,14 +51,50 @@ _members = func.substring(
     cast(_given.c.size, Integer),
     type_=LargeBinary,
 )
-_new = insert(word_postings).from_select(
+
+_change = cast(bindparam("sign", type_=Integer) * func.sum(_given.c.size) // MEMBER_BYTES, BigInteger)
+_new_counts = insert(word_counts).from_select(
+    ["tenant_id", "project_id", "field", "root", "patterns"],
+    select(bindparam("of_tenant"), bindparam("of_project"), _field, _given.c.root, _change).group_by(
+        _given.c.field, _given.c.root
+    ),
+)
+_COUNT = _new_counts.on_conflict_do_update(
+    index_elements=["tenant_id", "project_id", "field", "root"],
+    set_={"patterns": word_counts.c.patterns + _new_counts.excluded.patterns},
+)
+_FORGET = delete(word_counts).where(
+    ours(word_counts),
+    word_counts.c.field == _field,
+    word_counts.c.root == _given.c.root,
+    word_counts.c.patterns == 0,
+)
+
+# Of an added pattern the blocks given are narrow ones; who has a rare root is written down in a wide one.
+_counted = _COUNT.returning(word_counts.c.field, word_counts.c.root, word_counts.c.patterns).cte("counted")
+_is_common = _counted.c.patterns > func.greatest(NARROW, bindparam("held", type_=BigInteger) // BLOCKS_IN_ONE)
+_block = case((_is_common, _given.c.block), else_=(-1 - _given.c.block) // BLOCKS_IN_ONE).label("block")
+_placed = (
+    select(_field.label("field"), _given.c.root, _block, _members.label("members"))
+    .join_from(_given, _counted, and_(_counted.c.field == _field, _counted.c.root == _given.c.root))
+    .subquery("placed")
+)
+_new_postings = insert(word_postings).from_select(
     ["tenant_id", "project_id", "field", "root", "block", "members"],
-    select(bindparam("of_tenant"), bindparam("of_project"), _field, _given.c.root, _given.c.block, _members),
+    select(
+        bindparam("of_tenant"),
+        bindparam("of_project"),
+        _placed.c.field,
+        _placed.c.root,
+        _placed.c.block,
+        func.string_agg(_placed.c.members, func.decode("", "hex")),
+    ).group_by(_placed.c.field, _placed.c.root, _placed.c.block),
 )
-_ADD = _new.on_conflict_do_update(
+_ADD = _new_postings.on_conflict_do_update(
     index_elements=["tenant_id", "project_id", "field", "root", "block"],
-    set_={"members": word_postings.c.members.op("||")(_new.excluded.members)},
-)
+    set_={"members": word_postings.c.members.op("||")(_new_postings.excluded.members)},
+).add_cte(_counted)
+
 _AFFECTED = (
     select(word_postings.c.field, word_postings.c.root, word_postings.c.block, word_postings.c.members)
     .where(ours(word_postings))
@@ -59,32 +103,6 @@ _AFFECTED = (
             select(_field, _given.c.root, _given.c.block)
         )
     )
-)
-
-_rooted = (
-    func.unnest(*(bindparam(f"{name}s", type_=BigintArray) for name in ("field", "root", "change")))
-    .table_valued(*(column(name, BigInteger) for name in ("field", "root", "change")))
-    .render_derived(name="rooted")
-)
-_counted = insert(word_counts).from_select(
-    ["tenant_id", "project_id", "field", "root", "patterns"],
-    select(
-        bindparam("of_tenant"),
-        bindparam("of_project"),
-        cast(_rooted.c.field, SmallInteger),
-        _rooted.c.root,
-        _rooted.c.change,
-    ),
-)
-_COUNT = _counted.on_conflict_do_update(
-    index_elements=["tenant_id", "project_id", "field", "root"],
-    set_={"patterns": word_counts.c.patterns + _counted.excluded.patterns},
-)
-_FORGET = delete(word_counts).where(
-    ours(word_counts),
-    word_counts.c.field == cast(_rooted.c.field, SmallInteger),
-    word_counts.c.root == _rooted.c.root,
-    word_counts.c.patterns == 0,
 )
 
 
@@ -131,22 +149,12 @@ class _Postings:
         """Return the rows as parameters."""
         return {**self.keys(), "members": pack_members(self.numbers)}
 
-    def counts(self, sign: int) -> dict[str, Bigints]:
-        """Return as parameters by how much the count of each root changes, times `sign`."""
-        # The rows are ordered by field and root: those of one root, in several blocks, follow each other.
-        new = (self.field[1:] != self.field[:-1]) | (self.root[1:] != self.root[:-1])
-        firsts = np.flatnonzero(np.concatenate(([True], new)))
-        changes = sign * np.add.reduceat(self.sizes, firsts)
-        columns = {"fields": self.field[firsts], "roots": self.root[firsts], "changes": changes}
-        return {name: Bigints(np.asarray(values, np.int64)) for name, values in columns.items()}
-
 
 def add_words(transaction: ScopeTransaction, changes: Changes) -> None:
     """Count patterns in that have these roots and had them not."""
     if changes:
-        added = _postings(changes)
-        transaction.write_later(_ADD, **added.values())
-        transaction.write_later(_COUNT, **added.counts(1))
+        values = _narrow(changes).values()
+        transaction.write_later(_ADD, **values, sign=1, held=transaction.row.patterns)
 
 
 def take_words(transaction: ScopeTransaction, changes: Changes) -> None:
@@ -155,16 +163,17 @@ def take_words(transaction: ScopeTransaction, changes: Changes) -> None:
         return
     transaction.row.words_epoch = transaction.revise()
     gone = np.array(sorted({number for _, number, _ in changes}), np.int64)
-    wanted = _postings(changes)
-    left = [_without(row, gone) for row in transaction.fetch(_AFFECTED, **wanted.keys())]
+    narrow = _narrow(changes).keys()
+    wide = narrow | {"blocks": Bigints((-1 - narrow["blocks"].values) // BLOCKS_IN_ONE)}
+    found = [*transaction.fetch(_AFFECTED, **narrow), *transaction.fetch(_AFFECTED, **wide)]
+    left = [_without(row, gone) for row in found]
     kept, emptied = ([one for one in left if bool(one[3].size) is some] for some in (True, False))
     if kept:
         transaction.write(_SET, **_joined(kept).values())
     if emptied:
         transaction.write(_DROP, **_joined(emptied).keys())
-    counts = wanted.counts(-1)
-    transaction.write(_COUNT, **counts)
-    transaction.write(_FORGET, **counts)
+    transaction.write(_COUNT, **narrow, sign=-1)
+    transaction.write(_FORGET, **narrow)
 
 
 def _without(row: Any, gone: _Numbers) -> _Row:
@@ -180,14 +189,15 @@ def _joined(found: Sequence[_Row]) -> _Postings:
     return _Postings(field, root, block, size, np.concatenate(numbers))
 
 
-def _postings(changes: Changes) -> _Postings:
+def _narrow(changes: Changes) -> _Postings:
+    """Return the rows that the patterns would have in narrow blocks alone."""
     lengths = [len(codes) for _, _, codes in changes]
     fields = np.repeat([field for field, _, _ in changes], lengths)
     numbers = np.repeat(np.array([number for _, number, _ in changes], np.int64), lengths)
     roots = np.concatenate([codes for _, _, codes in changes])
     order = np.lexsort((numbers, roots, fields))
     fields, roots, numbers = fields[order], roots[order], numbers[order]
-    blocks = numbers // BLOCK
+    blocks = -1 - numbers // NARROW
     new = (fields[1:] != fields[:-1]) | (roots[1:] != roots[:-1]) | (blocks[1:] != blocks[:-1])
     firsts = np.flatnonzero(np.concatenate(([True], new)))
     sizes = np.diff(firsts, append=len(numbers))

@@ -1,8 +1,9 @@
 """The word index in rows: roots as numbers, postings in blocks, and the weights of `core.word_index`.
 
 A root is a 64-bit hash whose last bits say what kind it is, so that no table of roots is needed. A pattern
-keeps its roots beside its texts; `word_postings` says which patterns have a root, and so how many: for every
-`BLOCK` patterns one row per root with their numbers in it, so that learning appends a few bytes.
+keeps its roots beside its texts; `word_postings` says which patterns have a root: for every `BLOCK` patterns
+one row per root with their numbers in it, so that learning appends a few bytes. Learning writes each row that
+it appends to anew, so that a root which many patterns have takes a row for every `NARROW` patterns.
 """
 
 import hashlib
@@ -19,6 +20,9 @@ from engramia.core.words import words
 TASK, CODE = 0, 1
 BLOCK = 4096
 """Patterns by block of postings."""
+NARROW = 256
+"""Patterns by block where a root is common; narrow blocks are counted down from -1."""
+BLOCKS_IN_ONE = BLOCK // NARROW
 MEMBER_BYTES = 2
 """What a pattern takes in one."""
 ROOT_BYTES = 8
@@ -64,13 +68,18 @@ def unpack(packed: bytes) -> Codes:
 
 
 def pack_members(numbers: NDArray[np.int64]) -> bytes:
-    """Return pattern numbers of one block as the bytes that its row keeps."""
+    """Return pattern numbers of one block, wide or narrow, as the bytes that its row keeps."""
     return (numbers % BLOCK).astype("<u2").tobytes()
 
 
 def unpack_members(block: int, members: bytes) -> NDArray[np.int64]:
     """Return the pattern numbers in a row of postings."""
-    return np.frombuffer(members, "<u2").astype(np.int64) + block * BLOCK
+    return np.frombuffer(members, "<u2").astype(np.int64) + int(first_numbers(np.int64(block)))
+
+
+def first_numbers(blocks: NDArray[np.int64] | np.int64) -> NDArray[np.int64]:
+    """Return the pattern numbers that members of these blocks are counted from."""
+    return np.asarray(np.where(blocks < 0, (-1 - blocks) // BLOCKS_IN_ONE, blocks) * BLOCK, np.int64)
 
 
 def scale(patterns: int) -> float:
