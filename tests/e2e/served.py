@@ -16,6 +16,7 @@ from engramia.core.fence import GUTTER, MARKER
 from engramia.core.llm import Question
 from engramia.settings import Settings
 from engramia.testing import ScriptedLLM
+from tests.server.serving import Server
 
 KEY = "a-key-of-the-e2e-tests"
 ISSUE = "No handling of missing files"
@@ -86,7 +87,7 @@ def serving(
     """Serve on a port of this machine, by default a free one, until the block ends; yields the base URL."""
     app = create_app(wanted, embeddings=embeddings, llm=model() if llm == "scripted" else llm)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
+    server = Server(config)
     with socket.create_server(("127.0.0.1", port)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
@@ -94,6 +95,6 @@ def serving(
             # The socket listens already: whoever connects before the app is up waits in its queue.
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.end()
             thread.join(20)
     assert not thread.is_alive()

@@ -1,5 +1,6 @@
 """Serves an ASGI app for real: uvicorn in a thread, a socket on a free port, a client that speaks bytes."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,18 +14,48 @@ import uvicorn
 from starlette.types import ASGIApp
 
 DEADLINE_SECONDS = 20.0
+_LOOKS = 100
+"""How often a server that ends looks, every thousandth of a second, before it waits as uvicorn does."""
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens."""
+class Server(uvicorn.Server):
+    """Says when it listens, and ends when it is told to: uvicorn looks ten times a second, then pauses."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = threading.Event()
+        self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        ticking = asyncio.create_task(super().main_loop())
+        told = asyncio.create_task(self._told.wait())
+        await asyncio.wait({ticking, told}, return_when=asyncio.FIRST_COMPLETED)
+        ticking.cancel()
+        told.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for _ in range(_LOOKS):
+            if not (self.server_state.connections or self.server_state.tasks):
+                await self.lifespan.shutdown()
+                return
+            await asyncio.sleep(0.001)
+        await super().shutdown(sockets)
+
+    def end(self) -> None:
+        """Tell it from another thread that this is the end."""
+        self.should_exit = True
+        if self._loop is not None and self.started:
+            self._loop.call_soon_threadsafe(self._told.set)
 
 
 @contextmanager
@@ -40,7 +71,7 @@ def serving(app: ASGIApp, *, host: str = "127.0.0.1", **options: Any) -> Iterato
         "lifespan": "off",
         "ws": "none",
     }
-    server = _Server(uvicorn.Config(app, **(settings | options)))
+    server = Server(uvicorn.Config(app, **(settings | options)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -48,7 +79,7 @@ def serving(app: ASGIApp, *, host: str = "127.0.0.1", **options: Any) -> Iterato
             raise TimeoutError("The server did not come up.")
         yield host, listener.getsockname()[1]
     finally:
-        server.should_exit = True
+        server.end()
         thread.join(DEADLINE_SECONDS)
         listener.close()
 

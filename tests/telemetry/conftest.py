@@ -13,6 +13,7 @@ import structlog
 from engramia.core.redaction import Redactor
 from engramia.telemetry import logging as telemetry_logging
 
+REDACTOR = Redactor()
 _TOUCHED = ("engramia.audit", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
@@ -24,7 +25,7 @@ class Log:
         # pytest's own handlers raise for what cannot be formatted.
         root.handlers[:] = [one for one in root.handlers if not type(one).__module__.startswith("_pytest")]
         self.stream = io.StringIO()
-        self.handler = telemetry_logging.configure(level, json=json, redactor=Redactor(), stream=self.stream)
+        self.handler = telemetry_logging.configure(level, json=json, redactor=REDACTOR, stream=self.stream)
 
     @property
     def text(self) -> str:

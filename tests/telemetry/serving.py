@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
+from tests.server.serving import Server
+
 
 @dataclass(frozen=True)
 class Served:
@@ -33,7 +35,7 @@ class Served:
 def serving(app: ASGIApp) -> Iterator[Served]:
     """Serve `app` on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5)
     )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), name="serving")
@@ -42,6 +44,6 @@ def serving(app: ASGIApp) -> Iterator[Served]:
         # The socket listens already: whoever connects waits for the server to begin.
         yield Served(listener.getsockname()[1])
     finally:
-        server.should_exit = True
+        server.end()
         thread.join(15)
         listener.close()
