@@ -118,6 +118,7 @@ def test_learn_takes_code_and_output_from_files_with_tags_and_ids(cli: Cli, tmp_
     assert (record["run_id"], record["classification"]) == ("run-7", "public")
 
 
+@pytest.mark.slow  # a real process
 def test_learn_reads_code_from_standard_input(cli: Cli, process: Cli) -> None:
     ended = process("learn", "-t", "Say hello", "-s", "9", "-", "--json", stdin=b"print('hello')\n")
     assert ended.code == 0, ended
@@ -188,6 +189,7 @@ def test_an_empty_list_says_what_to_do(cli: Cli) -> None:
     assert "engramia learn" in ended.out
 
 
+@pytest.mark.slow  # a real process
 def test_delete_needs_yes_where_nobody_can_be_asked(cli: Cli, process: Cli, learned: str) -> None:
     refused = process("delete", learned)
     assert refused.code == ExitCode.USAGE

@@ -110,6 +110,7 @@ def test_overwrite_replaces(cli: Cli, learned: str, tmp_path: Path) -> None:
     assert cli("show", learned, "--json").document["code"] == "replaced()"
 
 
+@pytest.mark.slow  # a real process
 def test_import_reads_standard_input(process: Cli) -> None:
     record = {
         "version": 1,

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -114,13 +115,19 @@ for family in (
 def run(arguments: Sequence[str], session: Session | None = None) -> int:
     """Run the command line on `arguments` and return its exit code."""
     try:
-        code = app(args=list(arguments), prog_name="engramia", standalone_mode=False, obj=session)
+        code = _commands()(list(arguments), prog_name="engramia", standalone_mode=False, obj=session)
     except typer.TyperException as error:
         code = _refused(error, session or Session(json="--json" in arguments))
     except typer.Abort:
         sys.stderr.write("Cancelled.\n")
         code = ExitCode.INTERRUPTED
     return _flushed(int(code or ExitCode.OK))
+
+
+@cache
+def _commands() -> Callable[..., Any]:
+    """Return what reads the arguments; a process that runs more than one command makes it once."""
+    return typer.main.get_command(app)
 
 
 def _flushed(code: int) -> int:

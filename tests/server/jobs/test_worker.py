@@ -220,6 +220,7 @@ def test_scopes_take_turns(shop: Shop) -> None:
     assert order[3:] == [f"big {number}" for number in range(1, 12)]
 
 
+@pytest.mark.slow  # leases as long as a busy machine needs
 def test_a_long_job_keeps_its_lease(shop: Shop) -> None:
     """While it runs many leases long, a second worker gets no hold of it."""
     begun, go_on = threading.Event(), threading.Event()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import re2
@@ -27,6 +28,7 @@ class Finding:
     end: int
 
 
+@cache  # they hold nothing of a text, and compiling them takes twenty milliseconds
 def default_detectors() -> tuple[Detector, ...]:
     """Return every detector, the more telling kinds first."""
     vendors = (vendor.detector() for vendor in VENDORS)
@@ -43,14 +45,8 @@ class Redactor:
     """
 
     def __init__(self, detectors: Sequence[Detector] | None = None) -> None:
-        self._detectors = tuple(default_detectors() if detectors is None else detectors)
-        owners: dict[str, list[int]] = {}
-        for rank, detector in enumerate(self._detectors):
-            for trigger in detector.triggers:
-                owners.setdefault(trigger, []).append(rank)
-        plain = {trigger: ranks for trigger, ranks in owners.items() if "{" not in trigger}
-        counting = {trigger: ranks for trigger, ranks in owners.items() if "{" in trigger}
-        self._triggers = tuple((_automaton(some), tuple(some.values())) for some in (plain, counting) if some)
+        self._detectors = default_detectors() if detectors is None else tuple(detectors)
+        self._triggers = _triggers(self._detectors)
 
     def redact(self, text: str) -> str:
         """Return the text with each finding replaced by `[REDACTED:kind]`; a second time changes nothing."""
@@ -98,6 +94,18 @@ class Redactor:
             (span.start, rank, span) for rank in sorted(ranks) for span in self._detectors[rank].find(data)
         ]
         return _merged(data, spans)
+
+
+@lru_cache(maxsize=1)
+def _triggers(detectors: tuple[Detector, ...]) -> tuple[tuple[Any, tuple[list[int], ...]], ...]:
+    """Return automata over the triggers of detectors, each with the ranks of those that a trigger wakes."""
+    owners: dict[str, list[int]] = {}
+    for rank, detector in enumerate(detectors):
+        for trigger in detector.triggers:
+            owners.setdefault(trigger, []).append(rank)
+    plain = {trigger: ranks for trigger, ranks in owners.items() if "{" not in trigger}
+    counting = {trigger: ranks for trigger, ranks in owners.items() if "{" in trigger}
+    return tuple((_automaton(some), tuple(some.values())) for some in (plain, counting) if some)
 
 
 def _automaton(triggers: Iterable[str]) -> Any:
