@@ -3,22 +3,25 @@
 import numpy as np
 import pytest
 
-from engramia.providers.json.vectors import Vectors
+from engramia.providers.json.vectors import Vectors, has_avx512
 
 _RANDOM = np.random.default_rng(3)
 
 
-def _filled(rows: int, dimension: int) -> tuple[Vectors, np.ndarray]:
+def _filled(rows: int, dimension: int, *, small_products: bool = True) -> tuple[Vectors, np.ndarray]:
     made = _RANDOM.standard_normal((rows, dimension), dtype=np.float32)
-    vectors = Vectors()
+    vectors = Vectors(small_products=small_products)
     vectors.put(np.arange(rows), made)
     return vectors, made
 
 
 @pytest.mark.parametrize("dimension", [1, 7, 384, 1536, 5000])
 @pytest.mark.parametrize("queries", [1, 2, 11, 12, 40])
-def test_products_are_those_of_the_whole_matrix(queries: int, dimension: int) -> None:
-    vectors, made = _filled(131, dimension)
+@pytest.mark.parametrize("small_products", [True, False])
+def test_products_are_those_of_the_whole_matrix(
+    queries: int, dimension: int, *, small_products: bool
+) -> None:
+    vectors, made = _filled(131, dimension, small_products=small_products)
     asked = _RANDOM.standard_normal((queries, dimension), dtype=np.float32)
     found = vectors.dot(asked, 131)
     assert found.shape == (queries, 131)
@@ -46,3 +49,17 @@ def test_rows_are_taken_across_blocks_and_absent_ones_are_zero() -> None:
     taken = vectors.take(rows)
     np.testing.assert_array_equal(taken[:4], made[rows[:4]])
     assert not taken[4].any()
+
+
+@pytest.mark.parametrize(
+    ("simd", "expected"),
+    [
+        ({"baseline": ["X86_V2"], "found": ["X86_V3", "X86_V4", "AVX512_ICL"]}, True),
+        ({"baseline": ["SSE"], "found": ["AVX2", "AVX512F"]}, True),
+        ({"baseline": ["X86_V2"], "found": ["X86_V3"], "not found": ["X86_V4", "AVX512_ICL"]}, False),
+        ({"baseline": ["NEON", "ASIMD"]}, False),
+        ({}, False),
+    ],
+)
+def test_what_numpy_says_of_the_processor(simd: dict[str, list[str]], *, expected: bool) -> None:
+    assert has_avx512(simd) is expected

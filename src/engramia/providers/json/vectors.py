@@ -6,7 +6,7 @@ makes a pass over the matrix by eight queries three times as fast as over rows (
 AVX2 as fast).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,18 +17,24 @@ type Rows = NDArray[np.intp]
 type Floats = NDArray[np.float32]
 
 
-def _has_avx512() -> bool:
-    found: dict[str, Any] = np.show_config("dicts")["SIMD Extensions"]  # type: ignore[assignment]
-    return any(name == "X86_V4" or name.startswith("AVX512") for name in found["found"])
+def has_avx512(simd: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether the processor has AVX-512, by what numpy says of it (no key where a list is empty)."""
+    known = (*simd.get("baseline", ()), *simd.get("found", ()))
+    return any(name == "X86_V4" or name.startswith("AVX512") for name in known)
+
+
+def _small_products() -> bool:
+    config: Any = np.show_config("dicts")
+    return has_avx512(config.get("SIMD Extensions", {}))
 
 
 _BLOCK = 4096
-_SMALL_PRODUCTS = _has_avx512()
+_SMALL_PRODUCTS = _small_products()
 """Whether OpenBLAS has kernels for small products, which take no threads (its `interface/gemm.c`)."""
-_ONE_THREAD = 10**6 if _SMALL_PRODUCTS else 1 << 18
-"""Products of up to so many multiplications OpenBLAS makes on the thread that asks. Larger ones it shares
-between cores, where its threads wait for one another by spinning: a recall then takes the time of two cores,
-and many times as long once something else is running.
+_ONE_THREAD = {True: 10**6, False: 1 << 18}
+"""Products of up to so many multiplications OpenBLAS makes on the thread that asks, with these kernels and
+without. Larger ones it shares between cores, where its threads wait for one another by spinning: a recall
+then takes the time of two cores, and many times as long once something else is running.
 """
 _WIDEST = 64
 _ONE_QUERY = 1 << 15
@@ -38,7 +44,9 @@ _ONE_QUERY = 1 << 15
 class Vectors:
     """Float32 rows of one dimension; a row that was never put, or was cleared, is zero."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, small_products: bool = _SMALL_PRODUCTS) -> None:
+        """Multiply as is fastest with OpenBLAS's kernels for small products, or where it has none."""
+        self._small_products = small_products
         self._blocks: list[Floats] = []
         """Of shape (slices, dimension, width)."""
         self._width = _WIDEST
@@ -49,7 +57,7 @@ class Vectors:
         """Put `vectors`, shape (len(rows), dimension), into `rows`."""
         if self.dimension is None:
             self.dimension = vectors.shape[1]
-            self._width = _width_for(self.dimension)
+            self._width = self._width_for(self.dimension)
         while len(self._blocks) * _BLOCK <= int(rows.max()):
             shape = (_BLOCK // self._width, self.dimension, self._width)
             self._blocks.append(np.zeros(shape, dtype=np.float32))
@@ -74,11 +82,11 @@ class Vectors:
 
         All of it on the calling thread.
         """
-        if len(queries) == 1 and _SMALL_PRODUCTS:  # which are made for two and more
+        if len(queries) == 1 and self._small_products:  # which are made for two and more
             return self.dot(np.concatenate((queries, queries)), size)[:1]
         slices = -(-size // self._width)
         products = np.zeros((len(queries), slices * self._width), dtype=np.float32)
-        together = max(1, _ONE_THREAD // (queries.shape[1] * self._width))
+        together = max(1, _ONE_THREAD[self._small_products] // (queries.shape[1] * self._width))
         for start in range(0, len(queries), together):
             self._multiply(queries[start : start + together], products[start : start + together])
         return products[:, :size]
@@ -125,8 +133,8 @@ class Vectors:
             of = found[number * in_block : (number + 1) * in_block]
             np.matmul(queries, block[: len(of)], out=of)
 
-
-def _width_for(dimension: int) -> int:
-    """Return how many rows stand in a slice, a power of two."""
-    most = max(1, (_ONE_THREAD // 2 if _SMALL_PRODUCTS else _ONE_QUERY) // dimension)
-    return int(min(_WIDEST, 1 << (most.bit_length() - 1)))
+    def _width_for(self, dimension: int) -> int:
+        """Return how many rows stand in a slice, a power of two."""
+        numbers = _ONE_THREAD[True] // 2 if self._small_products else _ONE_QUERY
+        most = max(1, numbers // dimension)
+        return int(min(_WIDEST, 1 << (most.bit_length() - 1)))
