@@ -9,7 +9,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HEADER = "X-Request-ID"
 _NAME = HEADER.lower().encode()
 _FORM = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_drawn = random.Random()  # noqa: S311 - an id is no secret; asking the system lets go of the interpreter
 
 
 class RequestId:
@@ -28,7 +27,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given(scope) or f"{_drawn.getrandbits(128):032x}"
+        request_id = _given(scope) or _fresh()
         scope.setdefault("state", {})["request_id"] = request_id
         self._bind(request_id)
         header = (_NAME, request_id.encode())
@@ -39,6 +38,12 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, with_id)
+
+
+def _fresh() -> str:
+    # An id is no secret, and to ask the system for randomness lets go of the interpreter. The module's own
+    # generator is seeded anew in a forked process.
+    return f"{random.getrandbits(128):032x}"
 
 
 def _given(scope: Scope) -> str | None:
