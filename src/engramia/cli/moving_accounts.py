@@ -20,15 +20,11 @@ type _Keep = Callable[[str, AuditOutcome, Scope, Mapping[str, AuditFact]], None]
 _HOW: Mapping[str, AuditFact] = {"migrated": True}
 
 
-class TakenFrom:
-    """A database whose scopes are carried away; of each that is told once, before it is read.
-
-    Implements `Mover`.
-    """
+class _Told:
+    """A database whose part in carrying scopes is accounted for. Implements `Mover`."""
 
     def __init__(self, inner: Mover, keep: _Keep) -> None:
         self._inner, self._keep = inner, keep
-        self._told = set[Scope]()
 
     @property
     def place(self) -> str:
@@ -38,9 +34,6 @@ class TakenFrom:
         return self._inner.scopes()
 
     def reading(self, scope: Scope) -> AbstractContextManager[Contents]:
-        if scope not in self._told:
-            self._keep("export.begun", "success", scope, _HOW)
-            self._told.add(scope)
         return self._inner.reading(scope)
 
     def replace(self, scope: Scope, contents: Contents, *, holding: Inventory | None) -> None:
@@ -50,33 +43,31 @@ class TakenFrom:
         self._inner.close()
 
 
-class BroughtInto:
-    """A database into which scopes are carried; each is told before and after. Implements `Mover`."""
+class TakenFrom(_Told):
+    """A database whose scopes are carried away; of each that is told once, before it is read."""
 
     def __init__(self, inner: Mover, keep: _Keep) -> None:
-        self._inner, self._keep = inner, keep
-
-    @property
-    def place(self) -> str:
-        return self._inner.place
-
-    def scopes(self) -> Sequence[Scope]:
-        return self._inner.scopes()
+        super().__init__(inner, keep)
+        self._begun = set[Scope]()
 
     def reading(self, scope: Scope) -> AbstractContextManager[Contents]:
-        return self._inner.reading(scope)
+        if scope not in self._begun:
+            self._keep("export.begun", "success", scope, _HOW)
+            self._begun.add(scope)
+        return super().reading(scope)
+
+
+class BroughtInto(_Told):
+    """A database into which scopes are carried; each is told before and after."""
 
     def replace(self, scope: Scope, contents: Contents, *, holding: Inventory | None) -> None:
         self._keep("import.begun", "success", scope, _HOW)
         try:
-            self._inner.replace(scope, contents, holding=holding)
+            super().replace(scope, contents, holding=holding)
         except EngramiaError as error:
             self._keep("import.done", "failed", scope, {**_HOW, "error": verdict(error).error})
             raise
         self._keep("import.done", "success", scope, {**_HOW, "imported": contents.pattern_count})
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 @contextmanager
