@@ -100,7 +100,9 @@ def unmatched(left: frozenset[str], right: frozenset[str]) -> tuple[set[str], se
     for other in theirs:
         by_start.setdefault(other[:_START], []).append(other)
     for word in sorted(ours):
-        near = by_start.get(word[:_START], ())
+        near = by_start.get(word[:_START])
+        if near is None:
+            continue
         twin = min((other for other in near if other in theirs and akin(word, other)), default=None)
         if twin is not None:
             ours.remove(word)

@@ -16,7 +16,7 @@ from engramia.core.similarity.lexicon import (
     SUMMARIES,
     TYPE_WORDS,
 )
-from engramia.core.similarity.order import conjunctions, ends, exchanged
+from engramia.core.similarity.order import exchanged
 
 _NONE: frozenset[int] = frozenset()
 _WILD = "*.~ /"
@@ -172,7 +172,7 @@ def _pole_words(task: Features, axis: str) -> str:
 
 
 def _conjunctions(left: Features, right: Features) -> Iterator[Difference]:
-    ours, theirs = conjunctions(left), conjunctions(right)
+    ours, theirs = left.conjunctions, right.conjunctions
     for joined in ours.keys() & theirs.keys():
         if ours[joined] != theirs[joined]:
             yield Difference(DifferenceKind.OPPOSITE, ours[joined], theirs[joined])
@@ -215,7 +215,7 @@ def _order(left: Features, right: Features) -> Iterator[Difference]:
 
 
 def _directions(left: Features, right: Features) -> Iterator[Difference]:
-    ours, theirs = ends(left).get("to"), ends(right).get("to")
+    ours, theirs = left.ends.get("to"), right.ends.get("to")
     if ours and theirs:
         for own, other in zip(ours, theirs, strict=True):
             types, others = own & TYPE_WORDS, other & TYPE_WORDS

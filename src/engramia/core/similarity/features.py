@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
+from engramia.core.similarity.connections import Conjunctions, Ends, conjunctions_of, ends_of
 from engramia.core.similarity.lexicon import (
     CONNECTORS,
     FOREIGN,
@@ -20,6 +21,7 @@ from engramia.core.similarity.lexicon import (
     UNWORDS,
     canonical,
 )
+from engramia.core.similarity.tokens import Kind, Token
 
 _REMEMBERED_LENGTH = 1_000
 _CHUNK_LENGTH = 64
@@ -37,6 +39,8 @@ _PIECE = re.compile(
     r"""|\u201e([^\u201c\u201d\n]{1,200})[\u201c\u201d]|\u300c([^\u300d\n]{1,200})\u300d"""
     r"""|([^\s"`\u201c\u201d\u00ab\u00bb\u201e\u300c\u300d]+|["`\u201c\u201d\u00ab\u00bb\u201e\u300c\u300d])"""
 )
+_QUOTE = re.compile("['\"`\u201c\u201d\u00ab\u00bb\u201e\u300c\u300d]")
+"""Without any of these there is no literal."""
 _CHUNK = 8
 """The group of `_PIECE` that is no literal."""
 
@@ -54,27 +58,16 @@ _DROPPED = frozenset(("an", "the", "An", "The", "THE"))
 _ARTICLE = "a"
 
 
-class Kind(StrEnum):
-    """What a token is, as far as telling tasks apart goes."""
-
-    WORD = "word"
-    FUNCTION = "function"
-    CONNECTOR = "connector"
-    NUMBER = "number"
-    LITERAL = "literal"
-    CODE = "identifier"
-    BREAK = "break"
-
-
 _AFTER_NAMES = frozenset((Kind.CONNECTOR, Kind.BREAK))
 
-type Token = tuple[str, Kind]
-"""A text and its kind: words are canonical, literals and code as they stand."""
-
 _BREAK: Token = (",", Kind.BREAK)
+_TURNED = frozenset(word for word, _ in PHRASES) | UNITS.keys()
+"""Words that may be taken for others beside their neighbours."""
+_NO_WORDS: frozenset[str] = frozenset()
+_NO_POLES: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Features:
     """A parsed task: its tokens in order, and sets of what can differ."""
 
@@ -94,6 +87,22 @@ class Features:
     poles: dict[str, frozenset[int]]
     """Axis of opposition -> the poles that the text stands on."""
 
+    @cached_property
+    def unbroken(self) -> list[str]:
+        """The texts of the tokens in order, without breaks."""
+        return [word for word, kind in self.tokens if kind is not Kind.BREAK]
+
+    @cached_property
+    def ends(self) -> Ends:
+        """What stands at the two ends of each connector."""
+        return ends_of(self.tokens)
+
+    @cached_property
+    def conjunctions(self) -> Conjunctions:
+        """What "and" and "or" join."""
+        joins = "and" in self.everything or "or" in self.everything
+        return conjunctions_of(self.unbroken) if joins else {}
+
 
 def features(text: str) -> Features:
     """Return what can matter in `text`, in time linear in its length; short texts are remembered."""
@@ -103,33 +112,42 @@ def features(text: str) -> Features:
 def _parse(text: str) -> Features:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_PLAIN_MARKS))
-    tokens: list[Token] = []
-    names: set[str] = set()
-    starts = True  # whether a sentence starts here
-    for piece in _PIECE.finditer(text):
-        if piece.lastindex != _CHUNK:
-            tokens.extend(_literal_tokens(piece[piece.lastindex or 0]))
-            starts = False
-            continue
-        chunk = piece[_CHUNK]
-        if chunk in _DROPPED:
-            continue
-        found = _chunk_tokens(chunk) if len(chunk) <= _CHUNK_LENGTH else _cut(chunk)
-        if chunk[0].isupper() and _is_name(chunk, starts=starts):
-            names.update(word for word, kind in found if kind is Kind.WORD)
-        starts = chunk[-1] in ".!?:"
-        tokens.extend(found)
-    return _features(text, _phrased(_without_articles(tokens)), names)
+    reader = _Reader()
+    if _QUOTE.search(text) is None:  # then what `_PIECE` finds is what stands between spaces
+        reader.read(text.split())
+    else:
+        for piece in _PIECE.finditer(text):
+            if piece.lastindex == _CHUNK:
+                reader.read((piece[_CHUNK],))
+            else:
+                reader.read_literal(piece[piece.lastindex or 0])
+    return _features(text, _phrased(_without_articles(reader.tokens)), reader.names)
 
 
 _remembered = lru_cache(maxsize=4096)(_parse)
 
 
-def _is_name(chunk: str, *, starts: bool) -> bool:
-    letters = chunk.strip("()[].,;:!?'")
-    if letters == "I":
-        return False
-    return not starts or (len(letters) > 1 and letters.isupper())
+class _Reader:
+    """Collects the tokens of a text and its names, piece by piece."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Token] = []
+        self.names: set[str] = set()
+        self._starts = True  # whether a sentence starts here
+
+    def read(self, chunks: Iterable[str]) -> None:
+        for chunk in chunks:
+            if chunk in _DROPPED:
+                continue
+            found = _chunk(chunk) if len(chunk) <= _CHUNK_LENGTH else _cut(chunk)
+            if found.is_shouted or (found.is_capital and not self._starts):
+                self.names.update(word for word, kind in found.tokens if kind is Kind.WORD)
+            self._starts = found.ends
+            self.tokens += found.tokens
+
+    def read_literal(self, content: str) -> None:
+        self.tokens += _literal_tokens(content)
+        self._starts = False
 
 
 def _literal_tokens(content: str) -> tuple[Token, ...]:
@@ -140,13 +158,29 @@ def _literal_tokens(content: str) -> tuple[Token, ...]:
     return ((content, Kind.LITERAL),) if content else ()
 
 
-def _cut(chunk: str) -> tuple[Token, ...]:
+class _Chunk(NamedTuple):
+    """What one run of characters without spaces says."""
+
+    tokens: tuple[Token, ...]
+    is_capital: bool
+    """Whether it is written like a name within a sentence."""
+    is_shouted: bool
+    """Whether it is written like a name anywhere: in capitals."""
+    ends: bool
+    """Whether a sentence ends with it."""
+
+
+def _cut(chunk: str) -> _Chunk:
     core = chunk.lstrip("([{'").rstrip(")]}'.,;:!?").removesuffix("'s")
     tail = (_BREAK,) if chunk[-1] in ",;:.?!" else ()
-    return (*_core_tokens(core), *tail) if core else tail
+    tokens = (*_core_tokens(core), *tail) if core else tail
+    letters = chunk.strip("()[].,;:!?'")
+    is_capital = chunk[0].isupper() and letters != "I"
+    is_shouted = is_capital and len(letters) > 1 and letters.isupper()
+    return _Chunk(tokens, is_capital, is_shouted, chunk[-1] in ".!?:")
 
 
-_chunk_tokens = lru_cache(maxsize=16_384)(_cut)
+_chunk = lru_cache(maxsize=16_384)(_cut)
 
 
 def _core_tokens(core: str) -> tuple[Token, ...]:
@@ -223,6 +257,8 @@ def _without_articles(tokens: list[Token]) -> list[Token]:
 def _phrased(tokens: list[Token]) -> tuple[Token, ...]:
     if tokens and tokens[0][0] == "list":  # the verb, where a text begins with it
         tokens[0] = ("list", Kind.FUNCTION)
+    if _TURNED.isdisjoint([word for word, _ in tokens]):
+        return tuple(tokens)
     out: list[Token] = []
     at, last = 0, len(tokens) - 1
     while at <= last:
@@ -240,22 +276,23 @@ def _phrased(tokens: list[Token]) -> tuple[Token, ...]:
 
 
 def _features(text: str, tokens: tuple[Token, ...], names: set[str]) -> Features:
-    texts: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+    everything = frozenset([word for word, _ in tokens])
+    kinds = {kind for _, kind in tokens}
+    texts = {said: frozenset([word for word, kind in tokens if kind is said]) for said in kinds}
     poles: dict[str, frozenset[int]] = {}
-    for word, kind in tokens:
-        texts[kind].add(word)
-        for axis, pole in POLES.get(word, ()):
-            poles[axis] = poles.get(axis, frozenset()) | {pole}
-    content = frozenset(texts[Kind.WORD])
+    for word in everything & POLES.keys():
+        for axis, pole in POLES[word]:
+            poles[axis] = poles.get(axis, _NO_POLES) | {pole}
+    content = texts.get(Kind.WORD, _NO_WORDS)
     return Features(
         text=text.casefold(),
         tokens=tokens,
-        literals=frozenset(texts[Kind.LITERAL]),
-        codes=frozenset(texts[Kind.CODE]),
-        numbers=frozenset(texts[Kind.NUMBER]),
+        literals=texts.get(Kind.LITERAL, _NO_WORDS),
+        codes=texts.get(Kind.CODE, _NO_WORDS),
+        numbers=texts.get(Kind.NUMBER, _NO_WORDS),
         names=content & names,
         content=content,
-        everything=frozenset().union(*texts.values()),
-        negated="not" in texts[Kind.FUNCTION],
+        everything=everything,
+        negated="not" in texts.get(Kind.FUNCTION, _NO_WORDS),
         poles=poles,
     )

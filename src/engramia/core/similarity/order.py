@@ -1,20 +1,14 @@
 """Whether two tasks say the same words with their ends exchanged: "A to B" and "B to A"."""
 
 from collections import Counter
-from itertools import pairwise
 
-from engramia.core.similarity.features import Features, Kind
+from engramia.core.similarity.features import Features
 from engramia.core.similarity.lexicon import COORDINATORS
+from engramia.core.similarity.tokens import Kind
 
-_SOURCES = frozenset(("from",))
-_TARGETS = frozenset(("to", "into", "onto"))
-_SPEAKING = frozenset((Kind.WORD, Kind.NUMBER, Kind.LITERAL, Kind.CODE))
 _EXACT = frozenset((Kind.NUMBER, Kind.LITERAL, Kind.CODE))
 _LONGEST_END = 4
 """Ends of up to this many words are tried; longer ones are phrases that moved, not ends."""
-
-type Ends = dict[str, tuple[set[str], set[str]]]
-"""Connector -> the words before it and after it; of "to" the source and the target."""
 
 
 def exchanged(left: Features, right: Features) -> tuple[str, str] | None:
@@ -25,7 +19,7 @@ def exchanged(left: Features, right: Features) -> tuple[str, str] | None:
 
 
 def _exchanged_ends(left: Features, right: Features) -> tuple[str, str] | None:
-    ours, theirs = ends(left), ends(right)
+    ours, theirs = left.ends, right.ends
     for connector in sorted(ours.keys() & theirs.keys()):
         before, after = ours[connector]
         their_before, their_after = theirs[connector]
@@ -37,58 +31,8 @@ def _exchanged_ends(left: Features, right: Features) -> tuple[str, str] | None:
     return None
 
 
-def ends(features: Features) -> Ends:
-    """Return what stands at the two ends of each connector of a task."""
-    found: Ends = {}
-    segments, connectors = _segments(features)
-    for at, connector in enumerate(connectors):
-        before, after = segments[at], segments[at + 1]
-        if connector in _SOURCES:
-            _add(found, "to", after, [])
-        elif connector in _TARGETS:
-            before, after = _across_of(segments, connectors, at)
-            if before:  # else it begins an infinitive: "a function to sort"
-                _add(found, "to", [] if at and connectors[at - 1] == "," else before, after)
-        elif connector != ",":
-            if not before and connectors[at + 1 : at + 2] == [","]:  # "Before B, A"
-                before = segments[at + 2]
-            if connector == "after":
-                _add(found, "before", after, before)
-            else:
-                _add(found, connector, before, after)
-    return found
-
-
-def _add(found: Ends, connector: str, before: list[str], after: list[str]) -> None:
-    have = found.setdefault(connector, (set(), set()))
-    have[0].update(before)
-    have[1].update(after)
-
-
-def _across_of(segments: list[list[str]], connectors: list[str], at: int) -> tuple[list[str], list[str]]:
-    before, after = segments[at], segments[at + 1]
-    if at and connectors[at - 1] == "of":
-        before = segments[at - 1] + before
-    if connectors[at + 1 : at + 2] == ["of"]:
-        after = after + segments[at + 2]
-    return before, after
-
-
-def _segments(features: Features) -> tuple[list[list[str]], list[str]]:
-    segments: list[list[str]] = [[]]
-    connectors: list[str] = []
-    for word, kind in features.tokens:
-        if kind in _SPEAKING:
-            segments[-1].append(word)
-        elif kind is Kind.CONNECTOR or kind is Kind.BREAK:
-            segments.append([])
-            connectors.append(word)
-    return segments, connectors
-
-
 def _exchanged_blocks(left: Features, right: Features) -> tuple[str, str] | None:
-    ours = [word for word, kind in left.tokens if kind is not Kind.BREAK]
-    theirs = [word for word, kind in right.tokens if kind is not Kind.BREAK]
+    ours, theirs = left.unbroken, right.unbroken
     if len(ours) != len(theirs) or ours == theirs or Counter(ours) != Counter(theirs):
         return None
     same = [a == b for a, b in zip(ours, theirs, strict=True)]
@@ -119,12 +63,3 @@ def _side_by_side(left: Features, right: Features, words: frozenset[str]) -> boo
         return False
     exact = {word for word, kind in left.tokens if kind in _EXACT} | (left.names & right.names)
     return words <= exact
-
-
-def conjunctions(features: Features) -> dict[frozenset[str], str]:
-    """Return which of "and" and "or" stands right between two words."""
-    words = [word for word, kind in features.tokens if kind is not Kind.BREAK]
-    if "and" not in words and "or" not in words:
-        return {}
-    joined = zip(words, pairwise(words[1:]), strict=False)
-    return {frozenset((first, last)): word for first, (word, last) in joined if word in ("and", "or")}
