@@ -11,6 +11,7 @@ from engramia.core.overlap import OverlapIndex
 from engramia.core.query import DecayPolicy
 from engramia.core.ranking import quality_factor
 from engramia.core.roots import Roots
+from engramia.core.vectors import Vectors
 from engramia.core.word_index import CODE_CHARS, WordIndex
 from engramia.core.words import words
 from engramia.providers.json import codec
@@ -23,7 +24,6 @@ from engramia.providers.json.rows import (
     Columns,
     pattern_of,
 )
-from engramia.providers.json.vectors import Vectors
 from engramia.providers.json.word_file import WordCopy
 
 type Events = Sequence[codec.Json]

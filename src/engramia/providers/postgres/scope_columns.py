@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from engramia.core.model import Classification, Source
 from engramia.core.query import Filter
+from engramia.core.vectors import Floats, Rows, Vectors
 
-type Rows = NDArray[np.intp]
-type Floats = NDArray[np.float32]
 type Mask = NDArray[np.bool_]
 
 _CLASSIFICATIONS = {kind.value: place for place, kind in enumerate(Classification)}
@@ -33,8 +32,8 @@ class ScopeColumns:
         """When it was created, in microseconds since 1970."""
         self.classification = np.zeros(_FIRST_ROWS, np.int8)
         self.source = np.zeros(_FIRST_ROWS, np.int8)
-        self.vector: Floats = np.zeros((_FIRST_ROWS, 0), np.float32)
-        """Shape (rows, dimension), zero where a row is not dense."""
+        self.vectors = Vectors()
+        """Zero where a row is not dense."""
 
     def extend(self, size: int) -> None:
         """Make room for `size` rows."""
@@ -43,8 +42,8 @@ class ScopeColumns:
             return
         room = max(size, len(self.alive) * 5 // 4)
         for name, column in vars(self).items():
-            if name != "size":
-                grown = np.zeros((room, *column.shape[1:]), column.dtype)
+            if isinstance(column, np.ndarray):
+                grown = np.zeros(room, column.dtype)
                 grown[: len(column)] = column
                 setattr(self, name, grown)
 
@@ -61,14 +60,16 @@ class ScopeColumns:
 
     def put_vectors(self, rows: Rows, vectors: Floats) -> None:
         """Set vectors, shape (len(rows), dimension); those of another dimension are all gone."""
-        if vectors.shape[1] != self.vector.shape[1]:
-            self.vector = np.zeros((len(self.alive), vectors.shape[1]), np.float32)
-        self.vector[rows] = vectors
+        if vectors.shape[1] != self.vectors.dimension:
+            self.vectors.drop()
+        self.vectors.put(rows, vectors)
 
-    def products(self, vector: Floats) -> Floats:
-        """Return the dot product of each row with a vector, shape (size,), NaN where a row has none."""
-        found: Floats = np.vecdot(self.vector[: self.size], vector)  # on this thread alone
-        found[~self.dense[: self.size]] = np.nan
+    def products(self, queries: Floats) -> Floats:
+        """Return the dot products of queries and all rows, shape (len(queries), size); NaN without vector."""
+        found = self.vectors.dot(queries, self.size)
+        dense = self.dense[: self.size]
+        if not dense.all():
+            found[:, ~dense] = np.nan
         return found
 
     def passing(self, filter: Filter) -> Mask:

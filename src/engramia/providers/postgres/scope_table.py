@@ -79,7 +79,7 @@ class ScopeTable:
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return bytes_of(self.columns.size, self.columns.vector.shape[1])
+        return bytes_of(self.columns.size, self.columns.vectors.dimension or 0)
 
     def follow(self, transaction: ScopeTransaction) -> bool:
         """Become what the transaction sees; False if that is older than what the table has become."""
@@ -159,7 +159,8 @@ class ScopeTable:
         gone = np.array(rows, np.uint32)
         columns = self.columns
         columns.alive[gone] = columns.dense[gone] = False
-        columns.vector[gone] = 0.0
+        for row in rows:
+            columns.vectors.clear(row)
         alive: Numbers = np.flatnonzero(columns.alive[: columns.size]).astype(np.uint32)
         self.task_words = _without(self.task_words, self.roots, gone, alive)
         self.code_words = _without(self.code_words, self.roots, gone, alive)

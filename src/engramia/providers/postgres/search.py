@@ -20,7 +20,7 @@ from engramia.providers.postgres.database_source import DatabaseSource, Nearby
 from engramia.providers.postgres.memory import ScopeMemory
 from engramia.providers.postgres.pools import Floats, Numbers, Pool
 from engramia.providers.postgres.scored import Scored
-from engramia.providers.postgres.table_source import TableSource
+from engramia.providers.postgres.table_source import table_sources
 from engramia.providers.postgres.transaction import ScopeTransaction
 from engramia.providers.postgres.vector_plan import VectorPlan
 
@@ -74,11 +74,10 @@ def _in_memory(
     with memory.table(transaction) as table:
         if table is None:
             return None
-        found = []
-        for search, vector in zip(searches, vectors, strict=True):
-            said = words(search.task)
-            found.append(_Recall(TableSource(table, search, said, vector), search, said, vector).found())
-        return found
+        said = [words(search.task) for search in searches]
+        sources = table_sources(table, searches, said, vectors)
+        asked = zip(sources, searches, said, vectors, strict=True)
+        return [_Recall(*one).found() for one in asked]
 
 
 def _in_database(

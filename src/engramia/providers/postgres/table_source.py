@@ -1,6 +1,7 @@
-"""A search in a scope that is held in memory: every pattern is compared."""
+"""Searches in a scope that is held in memory: every pattern is compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import batched
 
 import numpy as np
 
@@ -10,25 +11,50 @@ from engramia.providers.postgres.pools import Bounds, Floats, Numbers, Pool, cro
 from engramia.providers.postgres.scope_table import ScopeTable
 from engramia.providers.postgres.scored import Parts, Scored, scored
 
+_TOGETHER = 16
+"""Searches that share a pass: more gain little, and each has its products."""
+
+
+def table_sources(
+    table: ScopeTable,
+    searches: Sequence[Search],
+    said: Sequence[Sequence[str]],
+    vectors: Sequence[Floats | None],
+) -> "Iterator[TableSource]":
+    """Yield a source for each search, given its words and its vector; they share passes over the table."""
+    for some in batched(zip(searches, said, vectors, strict=True), _TOGETHER):
+        size, asked = table.columns.size, [table.roots.known(words) for _, words, _ in some]
+        task = table.task_words.scores_of_many(asked, size)
+        code = table.code_words.scores_of_many(asked, size)
+        queries = [vector for *_, vector in some if vector is not None]
+        products = iter(table.columns.products(np.stack(queries)) if queries else ())
+        for place, (search, _, vector) in enumerate(some):
+            cosines = None if vector is None else next(products)
+            yield TableSource(table, search, vector, cosines, task[place], code[place])
+
 
 class TableSource:
     """One search over one table, whose rows are the numbers here. Implements `Source`."""
 
     def __init__(
-        self, table: ScopeTable, search: Search, words: Sequence[str], vector: Floats | None
+        self,
+        table: ScopeTable,
+        search: Search,
+        vector: Floats | None,
+        cosines: Floats | None,
+        task_words: Floats,
+        code_words: Floats,
     ) -> None:
+        """Take what the passes found of every row: the cosine with `vector`, and scores of words."""
         self._table, self._search, self._vector = table, search, vector
-        size, asked = table.columns.size, table.roots.known(words)
-        self._task = table.task_words.scores_of(asked, size)
-        self._code = table.code_words.scores_of(asked, size)
+        self._products, self._task, self._code = cosines, task_words, code_words
         self._passing = table.columns.passing(search.filter)
 
     def pool(self, width: int) -> Pool:
         """Return all patterns that can match."""
         del width  # there are no others
-        columns, vector = self._table.columns, self._vector
+        columns, cosines = self._table.columns, self._products
         rows = np.flatnonzero(self._passing)
-        cosines = None if vector is None else columns.products(vector)
         crowd = 0.0 if cosines is None else crowd_of(cosines[columns.dense[: columns.size]])
         all_rows = len(rows) == columns.size
         some = slice(None) if all_rows else rows
@@ -69,7 +95,7 @@ class TableSource:
         if self._vector is None:
             return None
         columns = self._table.columns
-        products = columns.vector[rows].astype(np.float64)
+        products = columns.vectors.take(rows).astype(np.float64)
         products *= self._vector
         found: Floats = products.sum(axis=1).astype(np.float32)
         found[~columns.dense[rows]] = np.nan

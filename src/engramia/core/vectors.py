@@ -48,7 +48,7 @@ class Vectors:
         """Multiply as is fastest with OpenBLAS's kernels for small products, or where it has none."""
         self._small_products = small_products
         self._blocks: list[Floats] = []
-        """Of shape (slices, dimension, width)."""
+        """Of shape (slices, dimension, width); all but the first hold `_BLOCK` rows, that up to as many."""
         self._width = _WIDEST
         self.dimension: int | None = None
         """None while there is no vector."""
@@ -58,9 +58,7 @@ class Vectors:
         if self.dimension is None:
             self.dimension = vectors.shape[1]
             self._width = self._width_for(self.dimension)
-        while len(self._blocks) * _BLOCK <= int(rows.max()):
-            shape = (_BLOCK // self._width, self.dimension, self._width)
-            self._blocks.append(np.zeros(shape, dtype=np.float32))
+        self._make_room(int(rows.max()) + 1)
         if len(rows) == 1:  # learning: no need to sort out which rows lie in which slice
             self._column(int(rows[0]))[:] = vectors[0]
             return
@@ -69,7 +67,7 @@ class Vectors:
 
     def clear(self, row: int) -> None:
         """Zero one row."""
-        if row < len(self._blocks) * _BLOCK:
+        if row < self._room:
             self._column(row)[:] = 0.0
 
     def drop(self) -> None:
@@ -97,7 +95,7 @@ class Vectors:
         parts, within = np.divmod(rows, self._width)
         blocks, parts = np.divmod(parts, _BLOCK // self._width)
         for number, block in enumerate(self._blocks):
-            (here,) = (blocks == number).nonzero()
+            (here,) = ((blocks == number) & (parts < len(block))).nonzero()
             if here.size:
                 taken[here] = block[parts[here], :, within[here]]
         return taken
@@ -105,6 +103,27 @@ class Vectors:
     def take_one(self, row: int) -> Floats:
         """Return a copy of one row."""
         return self._column(row).copy()
+
+    @property
+    def _room(self) -> int:
+        """How many rows there is room for."""
+        return sum(map(len, self._blocks)) * self._width
+
+    def _make_room(self, rows: int) -> None:
+        """Make room for `rows` rows: the first block doubles until it is whole, then others join it."""
+        whole, wanted = _BLOCK // self._width, -(-rows // self._width)
+        if wanted * self._width <= self._room:
+            return
+        if len(self._blocks) < 2:  # noqa: PLR2004 - the first alone
+            first = self._empty(min(whole, 1 << (wanted - 1).bit_length()))
+            for block in self._blocks:
+                first[: len(block)] = block
+            self._blocks = [first]
+        while len(self._blocks) * whole < wanted:
+            self._blocks.append(self._empty(whole))
+
+    def _empty(self, slices: int) -> Floats:
+        return np.zeros((slices, self.dimension or 0, self._width), dtype=np.float32)
 
     def _column(self, row: int) -> Floats:
         """Return the place of one row, shape (dimension,)."""
@@ -130,7 +149,8 @@ class Vectors:
         found = products.reshape(len(queries), slices, self._width).transpose(1, 0, 2)
         in_block = _BLOCK // self._width
         for number, block in enumerate(self._blocks):
-            of = found[number * in_block : (number + 1) * in_block]
+            first = number * in_block
+            of = found[first : first + len(block)]
             np.matmul(queries, block[: len(of)], out=of)
 
     def _width_for(self, dimension: int) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engramia.providers.json.vectors import Vectors, has_avx512
+from engramia.core.vectors import Vectors, has_avx512
 
 _RANDOM = np.random.default_rng(3)
 
@@ -49,6 +49,28 @@ def test_rows_are_taken_across_blocks_and_absent_ones_are_zero() -> None:
     taken = vectors.take(rows)
     np.testing.assert_array_equal(taken[:4], made[rows[:4]])
     assert not taken[4].any()
+
+
+@pytest.mark.parametrize("step", [1, 63, 1000, 4095])
+def test_rows_that_come_by_and_by_are_all_held(step: int) -> None:
+    made = _RANDOM.standard_normal((9000, 3), dtype=np.float32)
+    vectors = Vectors()
+    for start in range(0, len(made), step):
+        rows = np.arange(start, min(start + step, len(made)))
+        vectors.put(rows, made[rows])
+    np.testing.assert_array_equal(vectors.take(np.arange(len(made))), made)
+    np.testing.assert_allclose(vectors.dot(made[:2], len(made)), made[:2] @ made.T, atol=1e-5)
+
+
+def test_rows_beyond_those_put_are_zero() -> None:
+    vectors, made = _filled(70, 384)
+    rows = np.array([69, 70, 1000, 20_000])
+    np.testing.assert_array_equal(vectors.take(rows)[:1], made[69:])
+    assert not vectors.take(rows)[1:].any()
+    vectors.clear(1000)
+    found = vectors.dot(made[:3], 5000)
+    np.testing.assert_allclose(found[:, :70], made[:3] @ made.T, rtol=1e-5, atol=1e-3)
+    assert not found[:, 70:].any()
 
 
 @pytest.mark.parametrize(
