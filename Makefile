@@ -38,7 +38,11 @@ lint: .venv/.synced  ## style, types, import directions, dependencies
 	@.venv/bin/deptry src
 
 .PHONY: check
-check: lint  ## the fast inner loop: lint and quick tests, under a minute
+check: .venv/.synced  ## the fast inner loop: lint and quick tests side by side, about a minute
+	@$(MAKE) --no-print-directory -j 2 lint quick
+
+.PHONY: quick
+quick: .venv/.synced  ## the tests that take no more than seconds
 	@$(PYTHON) -m pytest -q -n 2 -m "not slow and not soak" $(ARGS)
 
 .PHONY: test

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from engramia.core.model import Classification, Scope
 from engramia.core.ports import ScopedStorage
 from engramia.core.query import Filter, Search
-from engramia.providers.postgres.sketches import read_sketches
 from engramia.providers.postgres.storage import PostgresStorage
-from engramia.providers.postgres.transaction import ScopeTransaction, begin_reading
 from engramia.providers.postgres.vector_plan import VectorPlan
-from engramia.providers.postgres.words import CODE, TASK
 from tests.contract.samples import MODEL, key, record, search
 
 pytestmark = pytest.mark.slow  # a database server
@@ -87,9 +84,9 @@ def make_index(storage: PostgresStorage) -> None:
 def test_the_index_finds_what_comparing_all_finds(by_index: PostgresStorage, exact: PostgresStorage) -> None:
     make_index(by_index)
     asked = questions(limit=10)
-    assert by_index.plan.uses == 0
+    before = by_index.plan.uses
     found = [keys(by_index, BIG, question) for question in asked]
-    assert by_index.plan.uses == len(asked)
+    assert by_index.plan.uses == before + len(asked)
     expected = [keys(exact, BIG, question) for question in asked]
     shared = sum(len(set(ours) & set(theirs)) for ours, theirs in zip(found, expected, strict=True))
     assert shared >= 0.97 * 10 * len(asked)
@@ -141,49 +138,6 @@ def test_the_counts_of_roots_are_those_of_the_postings(by_index: PostgresStorage
     assert min(after.values()) > 0
     by_index.scoped(BIG).erase()
     assert counted(postgres_url)[0] == {}
-
-
-def test_sketches_guess_cosines(by_index: PostgresStorage) -> None:
-    known, stored = read_sketches(by_index.database, BIG), vectors(_SIZE, 1)
-    assert known is not None
-    question = vectors(1, 3)[0]
-    guess = known.cosines(question, np.arange(_SIZE))
-    differing = ((stored > 0) != (question > 0)).sum(axis=1)
-    np.testing.assert_allclose(guess, np.cos(np.pi * differing / _DIMENSION), atol=1e-6)
-    beyond = known.cosines(question, np.array([_SIZE, _SIZE + 10**6]))
-    assert np.isnan(beyond).all()
-
-
-def test_sketches_know_how_many_roots_patterns_have(by_index: PostgresStorage) -> None:
-    known = read_sketches(by_index.database, BIG)
-    assert known is not None
-    otherwise = {TASK: np.float32(7.0), CODE: np.float32(9.0)}
-    asked = np.array([0, _SIZE - 1, _SIZE, _SIZE + 10**6])
-    found = known.relative_sizes(asked, 2, otherwise)
-    # Six roots of a task like "task w0 about t0 and u0", three of a code like "call_0(x0)", beside two asked.
-    assert found[TASK].tolist() == [3.0, 3.0, 7.0, 7.0]
-    assert found[CODE].tolist() == [1.5, 1.5, 9.0, 9.0]
-
-
-def test_sketches_are_read_behind_the_first_recall_and_kept(by_index: PostgresStorage) -> None:
-    make_index(by_index)
-    before = len(by_index.memory)
-    keys(by_index, BIG, questions()[0])
-    by_index.sketches.wait(30.0)
-    assert len(by_index.memory) >= before + _SIZE * 8
-    asked = questions(limit=10)
-    assert [len(keys(by_index, BIG, question)) for question in asked] == [10] * len(asked)
-
-
-def test_sketches_of_a_scope_that_was_erased_are_not_used(by_index: PostgresStorage) -> None:
-    make_index(by_index)
-    keys(by_index, BIG, questions()[0])
-    by_index.sketches.wait(30.0)
-    by_index.scoped(BIG).erase()
-    fill(by_index.scoped(BIG), 400, 5)
-    with by_index.database.transaction(begin_reading(BIG)) as (connection, row):
-        transaction = ScopeTransaction(connection, BIG, row, writable=False)
-        assert by_index.memory.sketches(transaction) is None
 
 
 def has_index(url: str) -> bool:

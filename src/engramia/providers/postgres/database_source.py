@@ -1,6 +1,6 @@
 """A search in a scope that only the database holds: candidates by index and postings, or all patterns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -48,19 +48,21 @@ from engramia.providers.postgres.query_words import (
     sharing,
 )
 from engramia.providers.postgres.scored import Parts, Scored, scored
-from engramia.providers.postgres.sketches import Sketches
-from engramia.providers.postgres.tables import Half, pattern_texts, pattern_vectors, patterns
+from engramia.providers.postgres.sketches import CHANGED, Compared, Sketches
+from engramia.providers.postgres.tables import BigintArray, Half, pattern_texts, pattern_vectors, patterns
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_statements import NEGATIVE_DOT, QUERY_VECTOR
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, query_codes, unpack
 
 _NEAREST = 64
 _CANDIDATES = 384
-_SKETCHED = 112
+_SKETCHED = 96
 """Candidates that do as well where sketches tell which are near."""
 _WIDER = 4
-_GUESSED = 6000
-"""Patterns that share words, the best by words, of which it is guessed how near they are."""
+_BITS_PER_NEAREST = 1536
+"""Bits of sketches that are compared for each of the nearest: the fewer each has, the more of them."""
+_MOST_CHANGED = 4096
+"""Patterns changed since the sketches were read that are compared beside those they tell of."""
 _CROWD_AT_ONCE = 64
 _AT_ONCE = 96
 """Patterns that are worth to be read at once where bounds are loose."""
@@ -73,6 +75,15 @@ _DOTS = select(
     func.array_send(func.array_agg(pattern_vectors.c.number)).label("numbers"),
     func.array_send(func.array_agg(cast(NEGATIVE_DOT, REAL))).label("negative"),
 ).where(ours(pattern_vectors))
+_NUMBERS_CHANGED = select(arrays.column(CHANGED.subquery().c.number).label("numbers"))
+_DOTS_AMONG = select(
+    arrays.column(pattern_vectors.c.number).label("numbers"),
+    arrays.column(cast(NEGATIVE_DOT, REAL)).label("negative"),
+).where(
+    ours(pattern_vectors),
+    pattern_vectors.c.number
+    == func.any(func.array_cat(rows.NUMBERS, func.array(CHANGED.scalar_subquery(), type_=BigintArray))),
+)
 _TEXTS_OF = select(
     pattern_texts.c.number, pattern_texts.c.task, pattern_texts.c.task_roots, pattern_texts.c.code_roots
 ).where(ours(pattern_texts), pattern_texts.c.number == func.any(rows.NUMBERS))
@@ -119,6 +130,7 @@ class DatabaseSource:
         """Look for candidates by the index as `nearby` says, or compare all without it."""
         self._transaction, self._search, self._vector, self._known = transaction, search, vector, known
         self._nearby = nearby
+        self._compared = _compared(nearby, vector)
         self._candidates: Candidates | None = None
         codes = np.array(sorted(query_codes(words)), np.int64)
         self._said = query_words(transaction, codes, known)
@@ -219,20 +231,18 @@ class DatabaseSource:
         self, nearest: Numbers, dots: Floats, found: Sharing, beyond: float, width: int
     ) -> Numbers:
         """Return those likely the best of those nearest and those that share telling words, ascending."""
-        fusion, agreed = self._search.fusion, self._likely_agreements(found)
-        some = _best(lexical_part(agreed[TASK], agreed[CODE], fusion), width * _GUESSED)
-        sharers = found.numbers[some]
-        numbers = np.union1d(nearest, sharers)
+        places = np.searchsorted(found.numbers, nearest)
+        both = np.append(found.numbers, -1)[places] == nearest
+        numbers = np.concatenate((found.numbers, nearest[~both]))
         count = width * (_CANDIDATES if self._sketches is None else _SKETCHED)
         if len(numbers) <= count:
-            return numbers
-        cosines = self._guess(numbers, beyond * _BEYOND)
-        cosines[np.searchsorted(numbers, nearest)] = dots
-        places = np.searchsorted(numbers, sharers)
-        words = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
-        for field in FIELDS:
-            words[field][places] = agreed[field][some]
-        estimate = relevance(cosines, words[TASK], words[CODE], fusion)
+            return np.sort(numbers)
+        guessed = self._guess(found.numbers, beyond * _BEYOND)
+        guessed[places[both]] = dots[both]
+        agreed = self._likely_agreements(found)
+        nothing = np.zeros(np.count_nonzero(~both), np.float32)
+        task, code = (np.concatenate((agreed[field], nothing)) for field in FIELDS)
+        estimate = relevance(np.concatenate((guessed, dots[~both])), task, code, self._search.fusion)
         return np.sort(numbers[_best(estimate, count)])
 
     @property
@@ -256,20 +266,51 @@ class DatabaseSource:
 
     def _guess(self, numbers: Numbers, otherwise: float) -> Floats:
         """Return what the cosines of these patterns may be."""
-        if self._sketches is None or self._vector is None:
+        if self._compared is None:
             return np.full(len(numbers), otherwise, np.float32)
-        found = self._sketches.cosines(self._vector, numbers)
+        found = self._compared.cosines(numbers)
         return np.where(np.isnan(found), np.float32(otherwise), found)
 
     def _nearest_and_sharing(self, vector: Floats, count: int) -> tuple[Numbers, Floats, Sharing]:
         """Return the nearest patterns with their dot products, and those that share telling words."""
-        transaction, passing = self._transaction, self._search.filter
-        nearest = _nearest_statement(rows.shape(passing), len(vector))
-        values = {"query_vector": vector, "at_most": count, **rows.filter_values(passing)}
         asked = asked_roots(self._said.telling())
-        first, *postings = transaction.fetch_each_after(_BY_INDEX, nearest, *POSTINGS, **values, **asked)
-        shared = shared_by([row for (row,) in postings], self._said, transaction.row.next_number)
-        return *_pairs(first), shared
+        found = self._by_sketches(vector, count, asked)
+        if found is None:
+            nearest = _nearest_statement(rows.shape(self._search.filter), len(vector))
+            values = {"query_vector": vector, "at_most": count, **rows.filter_values(self._search.filter)}
+            first, *postings = self._transaction.fetch_each_after(
+                _BY_INDEX, nearest, *POSTINGS, **values, **asked
+            )
+            found = *_pairs(first), [row for (row,) in postings]
+        numbers, dots, shared = found
+        return numbers, dots, shared_by(shared, self._said, self._transaction.row.next_number)
+
+    def _by_sketches(
+        self, vector: Floats, count: int, roots: Mapping[str, Bigints]
+    ) -> tuple[Numbers, Floats, Sequence[Any]] | None:
+        """Return the nearest of those that sketches tell of or were changed since, and rows of postings.
+
+        None if there are no sketches, or too many patterns were changed; a filter is the index's business.
+        """
+        compared, known = self._compared, self._sketches
+        if compared is None or known is None or self._search.filter != Filter():
+            return None
+        among = compared.nearest(count * max(2, _BITS_PER_NEAREST // len(vector)))
+        (changed,), (dots,), *postings = self._transaction.fetch_each(
+            _NUMBERS_CHANGED,
+            _DOTS_AMONG,
+            *POSTINGS,
+            query_vector=vector,
+            of_numbers=Bigints(among),
+            since=known.revision,
+            most_changed=_MOST_CHANGED,
+            **roots,
+        )
+        if len(arrays.integers(changed.numbers)) == _MOST_CHANGED:
+            return None
+        numbers, products = arrays.integers(dots.numbers), -arrays.reals(dots.negative)
+        best = _best(products, count)
+        return numbers[best], products[best], [row for (row,) in postings]
 
     def _nearest_of_all(self, vector: Floats) -> Floats:
         """Return the dot products of as many as the crowd is told by, without filter."""
@@ -331,6 +372,12 @@ class DatabaseSource:
         }
         scores = word_agreements(self._transaction, found_roots, self._said, self._known)
         return scores[TASK], scores[CODE]
+
+
+def _compared(nearby: Nearby | None, vector: Floats | None) -> Compared | None:
+    if nearby is None or nearby.sketches is None or vector is None:
+        return None
+    return Compared(nearby.sketches, vector)
 
 
 def _best(values: Floats, count: int) -> NDArray[np.intp]:

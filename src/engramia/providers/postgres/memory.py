@@ -15,7 +15,7 @@ from engramia.providers.postgres.sketches import Sketches, SketchMaker
 from engramia.providers.postgres.transaction import ScopeTransaction
 
 _FREQUENCY_BYTES = 16
-_MISSED_AGAIN = 60.0  # seconds
+_MISSED_AGAIN = 10.0  # seconds
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class ScopeMemory:
             missed, self._unsketched = self._unsketched, None
         if missed is not None:
             scope, held = missed
-            maker.make(scope, partial(self._keep, held))
+            maker.make(scope, held.sketches, partial(self._keep, held))
 
     def _miss(self, scope: Scope, held: _Held) -> None:
         now = time.monotonic()

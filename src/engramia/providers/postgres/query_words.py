@@ -19,7 +19,7 @@ type Numbers = NDArray[np.int64]
 type Floats = NDArray[np.float32]
 
 FIELDS = (TASK, CODE)
-_TELLING = 30_000
+_TELLING = 12_000
 """Postings that are read to find candidates by: of the rarest roots, which say most."""
 
 
@@ -109,7 +109,7 @@ def shared_by(found: Sequence[Any], said: QueryWords, size: int) -> Sharing:
         weight = said.weights[field][np.searchsorted(said.codes, arrays.integers(row.roots))]
         members = np.frombuffer(row.members or b"", "<u2")
         shared[field] = np.bincount(members + first, np.repeat(weight, sizes), size)
-    some = np.flatnonzero(shared[TASK] + shared[CODE])
+    some = np.flatnonzero(shared[TASK] + shared[CODE] > 0)  # of flags it takes a tenth of the time
     return Sharing(some, {field: shared[field][some].astype(np.float32) for field in FIELDS})
 
 

@@ -1,57 +1,105 @@
 """What is kept of a large scope's patterns to choose by which are read: signs of vectors, numbers of words.
 
-A sketch decides about no score, so that it may be somewhat out of date: what it does not know yet, or knows
-wrongly, is only found later or by the index over vectors.
+A sketch decides about no score, so that it may be somewhat out of date: what it knows wrongly is only found
+later. What was changed since is known by its revision, and compared without.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import batched
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Integer, Select, Table, bindparam, cast, func, select
 
 from engramia.core.model import Scope
+from engramia.db.bigints import Bigints
 from engramia.db.session import Database
 from engramia.errors import StorageError
 from engramia.providers.postgres import arrays
 from engramia.providers.postgres.pools import Floats, Numbers
-from engramia.providers.postgres.tables import pattern_texts, pattern_vectors
+from engramia.providers.postgres.rows import NUMBERS
+from engramia.providers.postgres.tables import pattern_texts, pattern_vectors, patterns
 from engramia.providers.postgres.transaction import ScopeRow, ScopeTransaction, begin_reading, ours
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK
 
 _log = logging.getLogger("engramia.storage")
 
 _AT_ONCE = 8192
+_ANEW = 50_000
+"""Patterns changed beyond which all are read anew."""
 _HEADER = 4  # bytes, before those of each sketch
 _WORD = 64
-_GROWN = 1.05
-_KEPT = 3600.0  # seconds
+_BEHIND = 10.0
+"""Seconds for which changes may go unread: they are compared without sketches."""
+_GONE = 0.9
+"""How many of the patterns known must be there still."""
 _LAST = 5.0  # seconds
 _SIGNS = select(
     arrays.column(pattern_vectors.c.number).label("numbers"),
     arrays.joined(func.bit_send(func.binary_quantize(pattern_vectors.c.embedding))).label("sent"),
-).where(
-    ours(pattern_vectors),
-    pattern_vectors.c.number >= bindparam("first"),
-    pattern_vectors.c.number < bindparam("end"),
-)
+).where(ours(pattern_vectors))
 _SIZES = select(
     arrays.column(pattern_texts.c.number).label("numbers"),
     *(
         arrays.column(cast(func.octet_length(packed) / ROOT_BYTES, BigInteger)).label(name)
         for name, packed in (("task", pattern_texts.c.task_roots), ("code", pattern_texts.c.code_roots))
     ),
-).where(
-    ours(pattern_texts),
-    pattern_texts.c.number >= bindparam("first"),
-    pattern_texts.c.number < bindparam("end"),
+).where(ours(pattern_texts))
+
+
+def _between(statement: Select[Any], table: Table) -> Select[Any]:
+    return statement.where(table.c.number >= bindparam("first"), table.c.number < bindparam("end"))
+
+
+_IN_RANGE = _between(_SIGNS, pattern_vectors), _between(_SIZES, pattern_texts)
+_OF_NUMBERS = (
+    _SIGNS.where(pattern_vectors.c.number == func.any(NUMBERS)),
+    _SIZES.where(pattern_texts.c.number == func.any(NUMBERS)),
 )
+CHANGED = (
+    select(patterns.c.number)
+    .where(ours(patterns), patterns.c.revision > bindparam("since", type_=BigInteger))
+    .limit(bindparam("most_changed", type_=Integer))
+)
+"""The numbers of patterns that were changed since a revision."""
 _MOST = 2**16 - 1
+
+
+class Compared:
+    """How near every pattern seems to one vector."""
+
+    def __init__(self, sketches: "Sketches", vector: Floats) -> None:
+        """Count the dimensions in which the vector's sign and each pattern's differ."""
+        self._known, self._dimension = sketches.known, sketches.dimension
+        self._differing = np.zeros(len(self._known), np.uint16)
+        for stored, asked in zip(sketches.bits, _sketch(vector), strict=True):
+            self._differing += np.bitwise_count(stored ^ asked)
+
+    def nearest(self, count: int) -> Numbers:
+        """Return the numbers of at least the `count` that seem nearest, or all that are known, ascending."""
+        differing = self._differing
+        if not self._known.all():
+            differing = np.where(self._known, differing, np.uint16(self._dimension + 1))
+        reached = np.bincount(differing, minlength=self._dimension + 2).cumsum()
+        most = min(int(np.searchsorted(reached, count)), self._dimension)
+        return np.flatnonzero(differing <= most)
+
+    def cosines(self, numbers: Numbers) -> Floats:
+        """Return about the cosine of each of these patterns with the vector, NaN where nothing is known.
+
+        Two vectors lie on different sides of a random plane with the chance angle / pi (Charikar 2002).
+        """
+        found = np.full(len(numbers), np.nan, np.float32)
+        held = numbers < len(self._known)
+        held[held] = self._known[numbers[held]]
+        cosines = np.cos(np.pi / self._dimension * np.arange(self._dimension + 1)).astype(np.float32)
+        found[held] = cosines[self._differing[numbers[held]]]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,45 +108,35 @@ class Sketches:
 
     model: str | None
     dimension: int
-    dense: int
+    revision: int
+    """Of the scope, when they were read: patterns with a higher one may have other vectors now."""
     bits: NDArray[np.uint64]
-    """Shape (numbers, words); all zero where nothing is known."""
+    """Shape (words, numbers)."""
+    known: NDArray[np.bool_]
+    """Shape (numbers,): which have a sketch."""
     sizes: NDArray[np.uint16]
     """Shape (2, numbers): distinct roots by field; zero where nothing is known."""
     made: float = field(default_factory=time.monotonic)
 
     def fit(self, row: ScopeRow) -> bool:
-        """Return whether they are of the vectors that the scope has now."""
+        """Return whether they are of the vectors that the scope has now, or had not long ago."""
         same = self.model == row.embedding_model and self.dimension == row.dimension
-        return same and len(self.bits) <= row.next_number
+        here = self.revision <= row.revision and len(self.known) <= row.next_number
+        return same and here and row.dense >= _GONE * int(np.count_nonzero(self.known))
 
     @property
     def nbytes(self) -> int:
-        return self.bits.nbytes + self.sizes.nbytes
+        return self.bits.nbytes + self.known.nbytes + self.sizes.nbytes
 
     def current(self, row: ScopeRow) -> bool:
-        """Return whether they need not be made anew yet."""
-        return row.dense <= self.dense * _GROWN and time.monotonic() - self.made < _KEPT
-
-    def cosines(self, vector: Floats, numbers: Numbers) -> Floats:
-        """Return about the cosine of each of these patterns with a vector, NaN where nothing is known.
-
-        Two vectors lie on different sides of a random plane with the chance angle / pi (Charikar 2002).
-        """
-        found = np.full(len(numbers), np.nan, np.float32)
-        held = numbers < len(self.bits)
-        bits = self.bits[numbers[held]]
-        differ = np.bitwise_count(bits ^ _sketch(vector)).sum(axis=1)
-        guess = np.cos(np.pi / self.dimension * differ).astype(np.float32)
-        guess[~bits.any(axis=1)] = np.nan
-        found[held] = guess
-        return found
+        """Return whether they need not be brought up to date yet."""
+        return row.revision == self.revision or time.monotonic() - self.made < _BEHIND
 
     def relative_sizes(
         self, numbers: Numbers, asked: int, otherwise: Mapping[int, np.float32]
     ) -> dict[int, Floats]:
         """Return by field how many times `asked` roots each pattern has, `otherwise` where unknown."""
-        held = np.minimum(numbers, len(self.bits) - 1)
+        held = np.minimum(numbers, len(self.known) - 1)
         found = {}
         for place in (TASK, CODE):
             sizes = self.sizes[place][held]
@@ -108,40 +146,84 @@ class Sketches:
 
 
 def read_sketches(
-    database: Database, scope: Scope, stopped: threading.Event | None = None
+    database: Database,
+    scope: Scope,
+    stopped: threading.Event | None = None,
+    before: Sketches | None = None,
 ) -> Sketches | None:
-    """Read the sketches of a scope, some thousand patterns by transaction; None if `stopped` meanwhile."""
-    made = Sketches(None, 0, 0, np.zeros((0, 0), np.uint64), np.zeros((2, 0), np.uint16))
-    for first in range(0, 2**62, _AT_ONCE):
+    """Read the sketches of a scope, some thousand patterns by transaction; None if `stopped` meanwhile.
+
+    If they were read `before`, only of what was changed since.
+    """
+    made, asked = _begin(database, scope, before)
+    for statements, values in asked:
         if stopped is not None and stopped.is_set():
             return None
         with database.transaction(begin_reading(scope)) as (connection, given):
             transaction = ScopeTransaction(connection, scope, given, writable=False)
-            if not first:
-                made = _empty(transaction.row)
-            last = len(made.bits)
-            if first >= last:
-                break
-            asked = {"first": first, "end": min(first + _AT_ONCE, last)}
-            ((signs,), (sizes,)) = transaction.fetch_each(_SIGNS, _SIZES, **asked)
+            ((signs,), (sizes,)) = transaction.fetch_each(*statements, **values)
             _put_signs(made, arrays.integers(signs.numbers), signs.sent or b"")
             _put_sizes(made, arrays.integers(sizes.numbers), sizes)
     return made
 
 
+type _Asked = tuple[Sequence[Select[Any]], dict[str, Any]]
+
+
+def _begin(database: Database, scope: Scope, before: Sketches | None) -> tuple[Sketches, Iterator[_Asked]]:
+    """Return sketches as far as they are known, and how to ask for the others."""
+    with database.transaction(begin_reading(scope)) as (connection, given):
+        transaction = ScopeTransaction(connection, scope, given, writable=False)
+        row = transaction.row
+        if before is not None and before.fit(row):
+            found = transaction.fetch(CHANGED, since=before.revision, most_changed=_ANEW + 1)
+            changed = np.array(sorted(one.number for one in found), np.int64)
+            if len(changed) <= _ANEW:
+                return _without(before, row, changed), _asked_of(changed)
+    return _empty(row), _asked_in_order(row.next_number)
+
+
+def _asked_of(numbers: Numbers) -> Iterator[_Asked]:
+    return (
+        (_OF_NUMBERS, {"of_numbers": Bigints(np.array(some, np.int64))})
+        for some in batched(numbers.tolist(), _AT_ONCE)
+    )
+
+
+def _asked_in_order(end: int) -> Iterator[_Asked]:
+    return (
+        (_IN_RANGE, {"first": first, "end": min(first + _AT_ONCE, end)}) for first in range(0, end, _AT_ONCE)
+    )
+
+
 def _empty(row: ScopeRow) -> Sketches:
     dimension, numbers = row.dimension or 0, row.next_number
-    bits = np.zeros((numbers, -(-dimension // _WORD)), np.uint64)
-    return Sketches(row.embedding_model, dimension, row.dense, bits, np.zeros((2, numbers), np.uint16))
+    return Sketches(
+        row.embedding_model,
+        dimension,
+        row.revision,
+        np.zeros((-(-dimension // _WORD), numbers), np.uint64),
+        np.zeros(numbers, np.bool_),
+        np.zeros((2, numbers), np.uint16),
+    )
+
+
+def _without(before: Sketches, row: ScopeRow, changed: Numbers) -> Sketches:
+    """Return a copy with room for all patterns of a scope, and nothing of those that were changed."""
+    made, held = _empty(row), len(before.known)
+    made.bits[:, :held], made.known[:held], made.sizes[:, :held] = before.bits, before.known, before.sizes
+    made.known[changed] = False
+    return made
 
 
 def _put_signs(made: Sketches, numbers: Numbers, sent: bytes) -> None:
     width = -(-made.dimension // 8)
     if len(sent) != len(numbers) * (_HEADER + width):
         return  # the scope has another model since
-    packed = np.zeros((len(numbers), made.bits.shape[1] * 8), np.uint8)
+    packed = np.zeros((len(numbers), len(made.bits) * 8), np.uint8)
     packed[:, :width] = np.frombuffer(sent, np.uint8).reshape(-1, _HEADER + width)[:, _HEADER:]
-    made.bits[numbers] = packed.view(np.uint64)
+    made.bits[:, numbers] = packed.view(np.uint64).T
+    made.known[numbers] = True
 
 
 def _put_sizes(made: Sketches, numbers: Numbers, sizes: Any) -> None:
@@ -165,14 +247,12 @@ class SketchMaker:
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
 
-    def make(self, scope: Scope | None, done: Callable[[Sketches], None]) -> None:
+    def make(self, scope: Scope, before: Sketches | None, done: Callable[[Sketches], None]) -> None:
         """Begin to read a scope's sketches, unless some are being read; `done` gets them."""
-        if scope is None:
-            return
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
-                    target=self._make, args=(scope, done), name="engramia-sketches", daemon=True
+                    target=self._make, args=(scope, before, done), name="engramia-sketches", daemon=True
                 )
                 self._thread.start()
 
@@ -186,9 +266,9 @@ class SketchMaker:
         self._stopped.set()
         self.wait(_LAST)
 
-    def _make(self, scope: Scope, done: Callable[[Sketches], None]) -> None:
+    def _make(self, scope: Scope, before: Sketches | None, done: Callable[[Sketches], None]) -> None:
         try:
-            made = read_sketches(self._database, scope, self._stopped)
+            made = read_sketches(self._database, scope, self._stopped, before)
             if made is not None:
                 done(made)
         except StorageError as error:
