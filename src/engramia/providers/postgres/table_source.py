@@ -7,7 +7,8 @@ import numpy as np
 
 from engramia.core.query import Search
 from engramia.core.ranking import lexical_part
-from engramia.providers.postgres.pools import Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
+from engramia.core.similarity import CROWD_RANK
+from engramia.providers.postgres.pools import ERROR, Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
 from engramia.providers.postgres.scope_table import ScopeTable
 from engramia.providers.postgres.scored import Parts, Scored, scored
 
@@ -53,9 +54,8 @@ class TableSource:
     def pool(self, width: int) -> Pool:
         """Return all patterns that can match."""
         del width  # there are no others
-        columns, cosines = self._table.columns, self._products
+        columns, cosines, vector = self._table.columns, self._products, self._vector
         rows = np.flatnonzero(self._passing)
-        crowd = 0.0 if cosines is None else crowd_of(cosines[columns.dense[: columns.size]])
         all_rows = len(rows) == columns.size
         some = slice(None) if all_rows else rows
         found = Bounds(
@@ -66,7 +66,17 @@ class TableSource:
             columns.quality[: columns.size][some],
             columns.micros[: columns.size][some] if self._search.recency_weight else None,
         )
+        crowd = 0.0 if cosines is None or vector is None else self._crowd(cosines, vector)
         return whole_pool(self._search, found, crowd)
+
+    def _crowd(self, cosines: Floats, vector: Floats) -> float:
+        """Return the crowd exactly: the sums of a product over many rows depend on what else was asked."""
+        dense = np.flatnonzero(self._table.columns.dense[: self._table.columns.size])
+        if len(dense) < CROWD_RANK:
+            return 0.0
+        near = cosines[dense]
+        reached = np.partition(near, -CROWD_RANK)[-CROWD_RANK] - 2 * ERROR
+        return crowd_of(self._cosines(dense[near >= reached], vector))
 
     def score(self, rows: Numbers) -> list[Scored]:
         """Return these patterns with their exact scores."""
@@ -76,7 +86,7 @@ class TableSource:
             keys=[table.keys[place] for place in places],
             tasks=[table.tasks[place] for place in places],
             passes=self._passing[rows].tolist(),
-            cosines=self._cosines(rows),
+            cosines=None if self._vector is None else self._cosines(rows, self._vector),
             task_words=self._task[rows],
             code_words=self._code[rows],
             quality=columns.quality[rows].tolist(),
@@ -90,13 +100,11 @@ class TableSource:
         alive = columns.alive[: columns.size]
         return crowd_of(lexical_part(self._task, self._code, self._search.fusion)[alive])
 
-    def _cosines(self, rows: Numbers) -> Floats | None:
+    def _cosines(self, rows: Numbers, vector: Floats) -> Floats:
         """Return each row's cosine, summed in double precision: near 1 the angle is steep."""
-        if self._vector is None:
-            return None
         columns = self._table.columns
         products = columns.vectors.take(rows).astype(np.float64)
-        products *= self._vector
+        products *= vector
         found: Floats = products.sum(axis=1).astype(np.float32)
         found[~columns.dense[rows]] = np.nan
         return found
