@@ -98,7 +98,16 @@ def main() -> None:
         app = engramia(asked.patterns, asked.embedding, asked.folder)
     else:
         app = echo(blocking=asked.server == "echo-def")
-    uvicorn.run(app, port=asked.port, log_level="warning", access_log=False)
+    # As `engramia serve` runs it.
+    uvicorn.run(
+        app,
+        port=asked.port,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+    )
 
 
 if __name__ == "__main__":

@@ -109,8 +109,9 @@ def test_counts_are_totals(scope: ScopedStorage, elsewhere: ScopedStorage) -> No
 def test_events_are_newest_first_filtered_and_limited(scope: ScopedStorage, elsewhere: ScopedStorage) -> None:
     happened = [learned(1, 5.0), recalled(2, ReuseTier.ADAPT), learned(3, 6.0), recalled(4, ReuseTier.FRESH)]
     with scope.writing() as stores:
-        for event in happened:
-            stores.activity.record(event)
+        stores.activity.record(happened[0])
+        stores.activity.record(*happened[1:])
+        stores.activity.record()
     with elsewhere.reading() as stores:
         log = stores.activity
         assert log.events(since=None, kind=None, limit=9).items == tuple(reversed(happened))

@@ -179,8 +179,8 @@ class FeedbackStore(Protocol):
 class ActivityLog(Protocol):
     """What happened in one scope, for metrics and analytics."""
 
-    def record(self, event: Event) -> None:
-        """Append an event and add to the counts."""
+    def record(self, *happened: Event) -> None:
+        """Append events in order and add to the counts."""
         ...
 
     def counts(self) -> ActivityCounts:

@@ -215,8 +215,7 @@ def _account(engine: Engine, answered: Sequence[tuple[Query, Sequence[Match]]]) 
     with engine.storage.writing(durable=False) as stores:
         if reused:
             stores.patterns.count_reuse(reused)
-        for matches in first_pages:
-            stores.activity.record(_event(matches, now))
+        stores.activity.record(*(_event(matches, now) for matches in first_pages))
 
 
 def _event(matches: Sequence[Match], now: datetime) -> Event:

@@ -15,9 +15,9 @@ class JSONActivityLog:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    def record(self, event: Event) -> None:
-        """Append an event and add to the counts."""
-        self._transaction.emit(encode_event(event))
+    def record(self, *happened: Event) -> None:
+        """Append events in order and add to the counts."""
+        self._transaction.emit(*map(encode_event, happened))
 
     def counts(self) -> ActivityCounts:
         """Return the totals since the scope began."""

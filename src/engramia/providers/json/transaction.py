@@ -25,18 +25,18 @@ class Transaction:
             raise StorageError("These stores belong to a block that has been left; open a new one.")
         return self._state
 
-    def emit(self, event: codec.Json) -> None:
-        """Apply `event` and keep it for the journal; raise `StorageError` in a block for reading."""
+    def emit(self, *events: codec.Json) -> None:
+        """Apply `events` and keep them for the journal; raise `StorageError` in a block for reading."""
         state = self.state()
         self.check_writable()
-        data = codec.dumps(event)
+        data = [*map(codec.dumps, events)]
         self.touched = True
         try:
-            state.apply([codec.loads(data)])  # what will be replayed, not what was handed in
+            state.apply([*map(codec.loads, data)])  # what will be replayed, not what was handed in
         except BaseException:
             self._broken = True
             raise
-        self.events.append(data)
+        self.events += data
 
     def check_writable(self) -> None:
         """Raise `StorageError` in a block for reading."""

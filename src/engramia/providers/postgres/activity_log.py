@@ -41,11 +41,22 @@ class PostgresActivityLog:
     def __init__(self, transaction: ScopeTransaction) -> None:
         self._transaction = transaction
 
-    def record(self, event: Event) -> None:
-        """Append an event and add to the counts."""
+    def record(self, *happened: Event) -> None:
+        """Append events in order and add to the counts."""
         row = self._transaction.row
-        self._transaction.insert_later(events, [{"place": row.next_event, **event_values(event)}])
-        row.next_event += 1
+        first = row.next_event
+        places = enumerate(happened, first)
+        self._transaction.insert_later(
+            events, [{"place": place, **event_values(event)} for place, event in places]
+        )
+        row.next_event += len(happened)
+        for event in happened:
+            self._count(event)
+        if row.next_event // _SWEEP_EVERY > first // _SWEEP_EVERY:
+            self._transaction.write(_GONE, **self._kept())
+
+    def _count(self, event: Event) -> None:
+        row = self._transaction.row
         row.newest_event = event.ts if row.newest_event is None else max(row.newest_event, event.ts)
         if event.kind is EventKind.LEARN:
             row.runs += 1
@@ -53,8 +64,6 @@ class PostgresActivityLog:
         else:
             row.recalls += 1
             row.reused += event.reuse_tier in {ReuseTier.DUPLICATE, ReuseTier.ADAPT}
-        if row.next_event % _SWEEP_EVERY == 0:
-            self._transaction.write(_GONE, **self._kept())
 
     def counts(self) -> ActivityCounts:
         """Return the totals since the scope began."""
