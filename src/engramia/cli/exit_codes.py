@@ -70,7 +70,7 @@ _VERDICTS: dict[type[BaseException], Verdict] = {
     NotFoundError: Verdict(
         "not_found",
         ExitCode.NOT_FOUND,
-        "`engramia list`, and `list` of `jobs`, `projects` and `keys`, show what there is.",
+        "`engramia list`, `jobs list`, `projects list` and `keys list` show what there is.",
     ),
     AuthorizationError: Verdict("forbidden", ExitCode.NOT_ALLOWED),
     ConflictError: Verdict("conflict", ExitCode.NOT_ALLOWED),
