@@ -66,6 +66,20 @@ def test_the_wording_decides_how_near_a_duplicate_must_be(other: str, least: flo
     assert at is (ReuseTier.ADAPT if "unpaid" in other else ReuseTier.DUPLICATE)
 
 
+def test_a_vague_word_in_the_place_of_another_is_an_exchange() -> None:
+    left, right, least = (
+        "Remove the items of matches",
+        "Remove the labels of matches",
+        MINILM.duplicate_exchanged,
+    )
+
+    assert reuse_tier(least - 0.001, left, right, MINILM) is ReuseTier.ADAPT
+    assert reuse_tier(least, left, right, MINILM) is ReuseTier.DUPLICATE
+    assert (
+        reuse_tier(MINILM.duplicate_same, left, "Remove items of all matches", MINILM) is ReuseTier.DUPLICATE
+    )
+
+
 def test_shared_words_help_to_adapt() -> None:
     similarity = MINILM.adapt - 0.1
 

@@ -46,7 +46,16 @@ class Alignment:
 
     @property
     def wording(self) -> Wording:
-        return _wording(self.left, self.right, self.ours - WEAK_WORDS, self.theirs - WEAK_WORDS)
+        ours, theirs = self.ours - WEAK_WORDS, self.theirs - WEAK_WORDS
+        if not ours and not theirs:  # also vague words say something where one stands for another
+            return Wording.EXCHANGED if self._slots(self.ours, self.theirs) else Wording.SAME
+        if not ours or not theirs:
+            return Wording.EXTENDED if len(ours | theirs) <= _MOST_EXTRA else Wording.CHANGED
+        return Wording.EXCHANGED if self._slots(ours, theirs) else Wording.CHANGED
+
+    def _slots(self, ours: AbstractSet[str], theirs: AbstractSet[str]) -> bool:
+        """Whether one of `ours` and one of `theirs` stand between the same neighbours."""
+        return not _neighbours(self.left, ours).isdisjoint(_neighbours(self.right, theirs))
 
     @property
     def shared(self) -> int:
@@ -70,15 +79,6 @@ class Alignment:
 def align(left: Features, right: Features) -> Alignment:
     """Return how the wordings of two parsed tasks relate; symmetric."""
     return Alignment(left, right, *unmatched(left.content, right.content))
-
-
-def _wording(left: Features, right: Features, ours: AbstractSet[str], theirs: AbstractSet[str]) -> Wording:
-    if not ours and not theirs:
-        return Wording.SAME
-    if not ours or not theirs:
-        return Wording.EXTENDED if len(ours | theirs) <= _MOST_EXTRA else Wording.CHANGED
-    slots = _neighbours(left, ours) & _neighbours(right, theirs)
-    return Wording.EXCHANGED if slots else Wording.CHANGED
 
 
 def _neighbours(task: Features, words: AbstractSet[str]) -> set[tuple[str, str]]:

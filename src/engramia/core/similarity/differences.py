@@ -1,9 +1,11 @@
 """What differs between two tasks that would make the solution of one wrong for the other."""
 
+from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from engramia.core.similarity.alignment import akin
 from engramia.core.similarity.features import Features, features
@@ -13,6 +15,7 @@ from engramia.core.similarity.lexicon import (
     MARKED_AXES,
     POLES,
     QUANTITIES,
+    RECENCY,
     SUMMARIES,
     TYPE_WORDS,
 )
@@ -143,7 +146,9 @@ def _opposites(left: Features, right: Features) -> Iterator[Difference]:
     for axis in sorted(left.poles.keys() | right.poles.keys(), key=lambda axis: (axis in MARKED_AXES, axis)):
         ours, theirs = left.poles.get(axis, _NONE), right.poles.get(axis, _NONE)
         if ours and theirs:
-            opposed = bool(ours - theirs and theirs - ours)
+            opposed = bool(ours - theirs and theirs - ours) or (
+                len(ours | theirs) > 1 and _named_more_often(axis, left, right)
+            )
         else:
             opposed = axis in MARKED_AXES and _stands_alone(axis, left, right)
         if not opposed:
@@ -154,16 +159,29 @@ def _opposites(left: Features, right: Features) -> Iterator[Difference]:
             yield Difference(DifferenceKind.OPPOSITE, one, other)
 
 
+def _named_more_often(axis: str, left: Features, right: Features) -> bool:
+    """Whether each task names a pole more often: "files in a folder", "folders in a folder"."""
+    ours, theirs = _pole_counts(left, axis), _pole_counts(right, axis)
+    return bool(ours - theirs and theirs - ours)
+
+
+def _pole_counts(task: Features, axis: str) -> Counter[int]:
+    return Counter(pole for word, _ in task.tokens for known, pole in POLES.get(word, ()) if known == axis)
+
+
 def _stands_alone(axis: str, left: Features, right: Features) -> bool:
     """Whether what one task says on an axis is said by nothing in the other."""
-    if (
-        axis == "compare!" and left.numbers & right.numbers
-    ):  # "less than 60 minutes ago", "the last 60 minutes"
-        return False
+    if axis == "compare!" and left.numbers & right.numbers and _recent(left, right):
+        return False  # "less than 60 minutes ago", "the last 60 minutes"
     word, other = _pole_words(left, axis), right
     if not word:
         word, other = _pole_words(right, axis), left
     return not any(akin(word, twin) for twin in other.content)
+
+
+def _recent(left: Features, right: Features) -> bool:
+    """Whether either task means a span of time that ends now."""
+    return not (left.everything | right.everything).isdisjoint(RECENCY)
 
 
 def _pole_words(task: Features, axis: str) -> str:
@@ -201,11 +219,18 @@ def _asks_count(task: Features) -> bool:
 
 
 def _groupings(left: Features, right: Features) -> Iterator[Difference]:
-    if not (left.everything & SUMMARIES and right.everything & SUMMARIES):
-        return
     ours, theirs = left.everything & GROUPING, right.everything & GROUPING
-    if bool(ours) != bool(theirs):
+    if ours and theirs:
+        one, other = _grouped(left), _grouped(right)
+        if one.isdisjoint(other) and one & right.content and other & left.content:
+            yield from _difference(DifferenceKind.GROUPING, one, other)
+    elif (ours or theirs) and left.everything & SUMMARIES and right.everything & SUMMARIES:
         yield from _difference(DifferenceKind.GROUPING, ours, theirs)
+
+
+def _grouped(task: Features) -> set[str]:
+    """Return the words right after "each" or "per"."""
+    return {word for (before, _), (word, _) in pairwise(task.tokens) if before in GROUPING}
 
 
 def _order(left: Features, right: Features) -> Iterator[Difference]:

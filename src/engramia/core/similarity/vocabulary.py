@@ -15,7 +15,7 @@ trim strip
 suppress discard silence
 replace substitute
 create make generate build construct
-copy duplicate clone
+copy clone
 move relocate transfer
 convert change transform turn modify translate alter
 concatenate concat join merge combine append
@@ -79,6 +79,7 @@ space whitespace
 regex regexp
 recent latest newest
 old oldest earliest
+young youngest
 near nearest closest close
 contain include
 execute run invoke
@@ -193,7 +194,80 @@ matching: same | mismatch
 sense-of-case: case-sensitive | case-insensitive
 rest: all every | any some
 prime: prime | composite
-field: name | id | email | phone | address | title | date
+entry: key | value
+owner: user | group
+gender: male man boy | female woman girl
+parent: mother | father
+spouse: husband | wife
+offspring: son | daughter
+years: young | old
+traversal: preorder | inorder | postorder
+edge: leading | trailing
+affix: prefix | suffix
+end: head | tail
+letters: vowel | consonant
+relative-day: today | yesterday | tomorrow
+week: weekday workday | weekend
+season: spring | summer | autumn | winter
+meal: breakfast | lunch | dinner
+timeliness: early | late
+travel: arrive arrival land | depart departure leave
+trip: oneway | roundtrip
+origin: domestic | foreign international
+grade: upgrade promote | downgrade demote
+compass: north northern | south southern | east eastern | west western
+turning: clockwise | counterclockwise anticlockwise
+orientation: landscape | portrait
+extent: width | height
+position: latitude | longitude
+angles: radian | degree
+interior: internal interior | external exterior
+inside: inside | outside
+front: front | rear
+passage: enter | exit
+remote-change: push | pull
+transaction: commit | rollback
+staging: stage | unstage
+backup: backup | restore
+running: start | stop
+playing: play resume | pause suspend
+sound: mute | unmute
+vote: upvote | downvote
+rights: whitelist allowlist | blacklist denylist
+folding: expand unfold | collapse fold
+wrapping: wrap | unwrap
+indentation: indent | dedent
+commenting: comment | uncomment
+escaping: escape quote | unescape unquote
+copying: shallow | deep
+evaluation: eager | lazy
+bounds: inclusive | exclusive
+visible-from: global | local
+links: symlink | hardlink
+table-key: primary | foreign
+containment: subset | superset
+neighbour: predecessor | successor
+queueing: fifo queue | lifo stack
+node: root | leaf
+edges: directed | undirected
+weights: weighted | unweighted
+cycles: cyclic | acyclic
+division: dividend | divisor
+scale: metric | imperial
+optimum: maximize maximise | minimize minimise
+sorting: alphabetical alphabetically lexicographic lexicographically | numeric numerical numerically
+money: income revenue earning | expense cost spending
+amount: gross | net
+deal: buyer purchaser | seller vendor
+loan: lend | borrow
+post: sender | receiver recipient
+grammar: singular | plural
+availability: online | offline
+size: grow enlarge | shrink
+style: bold | italic | underline
+studies: undergraduate | graduate
+sunlight: sunrise | sunset
+field: name | id | email | phone | address | title | date | age | salary
 """
 
 # Two words in a row and the words that stand for them.
@@ -241,6 +315,23 @@ directory tree=subdirectory
 current folder=current directory
 symbolic link=symlink
 soft link=symlink
+hard link=hardlink
+log in=login
+log into=login
+log out=logout
+sign in=login
+sign into=login
+sign out=logout
+pre order=preorder
+post order=postorder
+counter clockwise=counterclockwise
+anti clockwise=counterclockwise
+1 way=oneway
+turn on=enable
+turn off=disable
+switch on=enable
+switch off=disable
+round trip=roundtrip
 standard output=stdout
 standard input=stdin
 standard error=stderr
@@ -369,6 +460,9 @@ and or , as well also both plus either und oder sowie et ou y e o u и или i 
 
 # Words by which a text shows that its "a" is no English article.
 FOREIGN = "de el los las il di del della una uma para por con com do na ze w"
+
+# Words by which a number says how long ago at most.
+RECENCY = "last past previous ago within recent old"
 
 # Words that ask for one answer per group.
 GROUPING = "each every per"
