@@ -21,10 +21,10 @@ from engramia.core.similarity.lexicon import (
 )
 from engramia.core.similarity.order import exchanged
 
-_NONE: frozenset[int] = frozenset()
 _WILD = "*.~ /"
 _MOST_MENTIONS = 100
 """Of more unknown literals than this some differ, however many the other task mentions in passing."""
+_EXTREMES = frozenset(("maximum", "minimum"))
 _ASKING = 6
 """What is asked for stands among the first words."""
 
@@ -144,11 +144,9 @@ def _unnamed(own: Features, other: Features) -> set[str]:
 def _opposites(left: Features, right: Features) -> Iterator[Difference]:
     told: set[str] = set()
     for axis in sorted(left.poles.keys() | right.poles.keys(), key=lambda axis: (axis in MARKED_AXES, axis)):
-        ours, theirs = left.poles.get(axis, _NONE), right.poles.get(axis, _NONE)
-        if ours and theirs:
-            opposed = bool(ours - theirs and theirs - ours) or (
-                len(ours | theirs) > 1 and _named_more_often(axis, left, right)
-            )
+        ours, theirs = left.poles.get(axis), right.poles.get(axis)
+        if ours and theirs:  # by mentions: "files in a folder", "folders in a folder"
+            opposed = ours != theirs and _each_more_often(Counter(ours), Counter(theirs))
         else:
             opposed = axis in MARKED_AXES and _stands_alone(axis, left, right)
         if not opposed:
@@ -159,14 +157,8 @@ def _opposites(left: Features, right: Features) -> Iterator[Difference]:
             yield Difference(DifferenceKind.OPPOSITE, one, other)
 
 
-def _named_more_often(axis: str, left: Features, right: Features) -> bool:
-    """Whether each task names a pole more often: "files in a folder", "folders in a folder"."""
-    ours, theirs = _pole_counts(left, axis), _pole_counts(right, axis)
+def _each_more_often(ours: Counter[int], theirs: Counter[int]) -> bool:
     return bool(ours - theirs and theirs - ours)
-
-
-def _pole_counts(task: Features, axis: str) -> Counter[int]:
-    return Counter(pole for word, _ in task.tokens for known, pole in POLES.get(word, ()) if known == axis)
 
 
 def _stands_alone(axis: str, left: Features, right: Features) -> bool:
@@ -215,7 +207,11 @@ def _counts(left: Features, right: Features) -> Iterator[Difference]:
 
 
 def _asks_count(task: Features) -> bool:
-    return "count" in task.everything and any(word == "count" for word, _ in task.tokens[:_ASKING])
+    """Whether "count" or "number of" is asked for, other than as the measure in "the greatest number of"."""
+    if "count" not in task.everything:
+        return False
+    words = ["", *(word for word, _ in task.tokens[:_ASKING])]
+    return any(word == "count" and before not in _EXTREMES for before, word in pairwise(words))
 
 
 def _groupings(left: Features, right: Features) -> Iterator[Difference]:

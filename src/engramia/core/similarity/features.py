@@ -15,10 +15,12 @@ from engramia.core.similarity.lexicon import (
     NEGATIONS,
     NUMBER_WORDS,
     PHRASES,
+    PLACES,
     POLES,
     SYMBOLS,
     UNITS,
     UNWORDS,
+    WHERE,
     canonical,
 )
 from engramia.core.similarity.tokens import Kind, Token
@@ -63,8 +65,10 @@ _AFTER_NAMES = frozenset((Kind.CONNECTOR, Kind.BREAK))
 _BREAK: Token = (",", Kind.BREAK)
 _TURNED = frozenset(word for word, _ in PHRASES) | UNITS.keys()
 """Words that may be taken for others beside their neighbours."""
+_GRAMMAR = FUNCTION_WORDS | NEGATIONS
 _NO_WORDS: frozenset[str] = frozenset()
-_NO_POLES: frozenset[int] = frozenset()
+_NEAR = 3
+"""Between "in" and the place that it is about stand fewer words than this."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ class Features:
     everything: frozenset[str]
     """The texts of all tokens."""
     negated: bool
-    poles: dict[str, frozenset[int]]
-    """Axis of opposition -> the poles that the text stands on."""
+    poles: dict[str, tuple[int, ...]]
+    """Axis of opposition -> the poles that the text names, as often as it does, ascending."""
 
     @cached_property
     def unbroken(self) -> list[str]:
@@ -264,7 +268,7 @@ def _phrased(tokens: list[Token]) -> tuple[Token, ...]:
     while at <= last:
         phrase = PHRASES.get((tokens[at][0], tokens[at + 1][0])) if at < last else None
         if phrase is not None:
-            out.extend((word, Kind.FUNCTION if word in FUNCTION_WORDS else Kind.WORD) for word in phrase)
+            out.extend((word, Kind.FUNCTION if word in _GRAMMAR else Kind.WORD) for word in phrase)
             at += 2
             continue
         word, kind = tokens[at]
@@ -275,14 +279,26 @@ def _phrased(tokens: list[Token]) -> tuple[Token, ...]:
     return tuple(out)
 
 
+def _poles_of(tokens: tuple[Token, ...]) -> dict[str, tuple[int, ...]]:
+    poles: dict[str, list[int]] = {}
+    for at, (word, _) in enumerate(tokens):
+        if word in POLES and not (word in PLACES and _is_where(tokens, at)):
+            for axis, pole in POLES[word]:
+                poles.setdefault(axis, []).append(pole)
+    return {axis: tuple(sorted(named)) for axis, named in poles.items()}
+
+
+def _is_where(tokens: tuple[Token, ...], at: int) -> bool:
+    """Whether the place at `at` is where something is done: "in the current directory"."""
+    before = [word for word, _ in tokens[max(0, at - _NEAR) : at]]
+    return not WHERE.isdisjoint(before)
+
+
 def _features(text: str, tokens: tuple[Token, ...], names: set[str]) -> Features:
     everything = frozenset([word for word, _ in tokens])
     kinds = {kind for _, kind in tokens}
     texts = {said: frozenset([word for word, kind in tokens if kind is said]) for said in kinds}
-    poles: dict[str, frozenset[int]] = {}
-    for word in everything & POLES.keys():
-        for axis, pole in POLES[word]:
-            poles[axis] = poles.get(axis, _NO_POLES) | {pole}
+    poles = _poles_of(tokens) if not everything.isdisjoint(POLES) else {}
     content = texts.get(Kind.WORD, _NO_WORDS)
     return Features(
         text=text.casefold(),

@@ -44,7 +44,7 @@ directory folder dir
 subdirectory subfolder subtree recursive recursively tree
 country nation
 student pupil
-people person population inhabitant
+people person population inhabitant populated populous
 shop store
 receive award got won
 trapezium trapezoid
@@ -437,7 +437,7 @@ delete rename move copy replace compress encrypt decrypt upload download install
 """
 
 # Words of amount: a task that asks for a count needs one of them.
-QUANTITIES = "count amount quantity sum length size average numeral"
+QUANTITIES = "count amount quantity sum length size average numeral frequency"
 
 # Units as they are written to a number.
 UNITS = """
@@ -460,6 +460,10 @@ and or , as well also both plus either und oder sowie et ou y e o u и или i 
 
 # Words by which a text shows that its "a" is no English article.
 FOREIGN = "de el los las il di del della una uma para por con com do na ze w"
+
+# Where something is done is not what it is done to: "in the directory".
+PLACES = "directory"
+WHERE = "in within inside under below from into to at on through"
 
 # Words by which a number says how long ago at most.
 RECENCY = "last past previous ago within recent old"
