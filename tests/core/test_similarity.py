@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engramia.core.similarity import DifferenceKind, differences, near_identical
+from engramia.core.similarity.features import features
+from engramia.core.similarity.vocabulary import OPPOSED
 
 _PAIRS = [
     tuple(line.split("\t"))
@@ -40,6 +42,18 @@ def test_what_matters_is_seen(kind: str, left: str, right: str) -> None:
 def test_rewording_is_no_difference(left: str, right: str) -> None:
     assert differences(left, right) == ()
     assert differences(right, left) == ()
+
+
+_POLES = [
+    (axis, word)
+    for axis, _, sides in (line.partition(":") for line in OPPOSED.strip().replace("|\n", "| ").splitlines())
+    for word in sides.replace("|", " ").split()
+]
+
+
+@pytest.mark.parametrize(("axis", "word"), _POLES)
+def test_every_word_of_an_opposition_is_known_in_a_task(axis: str, word: str) -> None:
+    assert axis in features(f"number the {word} things").poles
 
 
 @given(_TASKS, _TASKS)

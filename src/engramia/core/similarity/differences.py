@@ -218,15 +218,15 @@ def _groupings(left: Features, right: Features) -> Iterator[Difference]:
     ours, theirs = left.everything & GROUPING, right.everything & GROUPING
     if ours and theirs:
         one, other = _grouped(left), _grouped(right)
-        if one.isdisjoint(other) and one & right.content and other & left.content:
+        if one and other and one.isdisjoint(other) and (one & right.content or other & left.content):
             yield from _difference(DifferenceKind.GROUPING, one, other)
     elif (ours or theirs) and left.everything & SUMMARIES and right.everything & SUMMARIES:
         yield from _difference(DifferenceKind.GROUPING, ours, theirs)
 
 
 def _grouped(task: Features) -> set[str]:
-    """Return the words right after "each" or "per"."""
-    return {word for (before, _), (word, _) in pairwise(task.tokens) if before in GROUPING}
+    """Return the words right after "each" or "per" that say something."""
+    return {word for (before, _), (word, _) in pairwise(task.tokens) if before in GROUPING} & task.content
 
 
 def _order(left: Features, right: Features) -> Iterator[Difference]:

@@ -39,6 +39,8 @@ def _canonical_words() -> dict[str, str]:
         for word in (first, *others):
             known.setdefault(word, first)
             known.setdefault(stem(word), first)
+    for word in vocabulary.CONNECTORS.split():  # they are never inflected
+        known.setdefault(word, word)
     return known
 
 
@@ -117,7 +119,7 @@ ACTIONS = _set(vocabulary.ACTIONS)
 QUANTITIES = _set(vocabulary.QUANTITIES)
 FOREIGN = frozenset(vocabulary.FOREIGN.split())
 PLACES = _set(vocabulary.PLACES)
-WHERE = frozenset(vocabulary.WHERE.split())
+WHERE = _set(vocabulary.WHERE)
 RECENCY = _set(vocabulary.RECENCY)
 GROUPING = frozenset(vocabulary.GROUPING.split())
 SUMMARIES = frozenset(vocabulary.SUMMARIES.split())

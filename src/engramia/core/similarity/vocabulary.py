@@ -107,11 +107,12 @@ extreme!: maximum top | minimum bottom
 aggregate: sum | average | median | mode | product | variance | deviation
 parity!: odd | even
 sense: ascending | descending
-reverse!: descending
+reverse!: descending reverse
 rank: first | last | second | third | fourth | fifth | middle | penultimate
 age: recent | old
 compare!: greater | less | atleast | atmost
 time: before | after
+bound!: since | until
 side: left | right
 vertical: up upward | down downward
 height: upper | lower
@@ -120,6 +121,7 @@ naming: camel | snake | kebab | pascal
 exchange: import | export
 transport: upload | download
 access: read | write
+mounting: readonly | readwrite
 code: encode | decode
 cipher: encrypt | decrypt
 pack: compress zip gzip pack archive | decompress unzip gunzip unpack uncompress
@@ -158,6 +160,7 @@ reference!: absolute | relative
 shell: inner | outer
 kin: parent ancestor | child descendant
 direction: next | previous
+period: previous | ongoing | next
 forward: forward | reverse
 when: past | future
 daytime: day morning | night evening
@@ -173,7 +176,7 @@ outcome: success succeed pass | failure fail
 arithmetic: plus add | minus subtract | multiply times multiplication | division quotient modulo
 measure: area | perimeter circumference | volume
 fraction: numerator | denominator
-angle: sine sin | cosine cos | tangent tan
+angle: sine | cosine cos | tangent tan
 search: depth dfs | breadth bfs
 route: source | destination target
 flow: input stdin | output stdout | stderr
@@ -327,6 +330,28 @@ post order=postorder
 counter clockwise=counterclockwise
 anti clockwise=counterclockwise
 1 way=oneway
+last day=previous day
+past day=previous day
+this day=ongoing day
+current day=ongoing day
+last week=previous week
+past week=previous week
+this week=ongoing week
+current week=ongoing week
+last month=previous month
+past month=previous month
+this month=ongoing month
+current month=ongoing month
+last quarter=previous quarter
+past quarter=previous quarter
+this quarter=ongoing quarter
+current quarter=ongoing quarter
+last year=previous year
+past year=previous year
+this year=ongoing year
+current year=ongoing year
+read only=readonly
+read write=readwrite
 turn on=enable
 turn off=disable
 switch on=enable
@@ -463,7 +488,7 @@ FOREIGN = "de el los las il di del della una uma para por con com do na ze w"
 
 # Where something is done is not what it is done to: "in the directory".
 PLACES = "directory"
-WHERE = "in within inside under below from into to at on through"
+WHERE = "in within inside under from into to at on through"
 
 # Words by which a number says how long ago at most.
 RECENCY = "last past previous ago within recent old"
