@@ -47,11 +47,13 @@ class Alignment:
     @property
     def wording(self) -> Wording:
         ours, theirs = self.ours - WEAK_WORDS, self.theirs - WEAK_WORDS
-        if not ours and not theirs:  # also vague words say something where one stands for another
-            return Wording.EXCHANGED if self._slots(self.ours, self.theirs) else Wording.SAME
-        if not ours or not theirs:
-            return Wording.EXTENDED if len(ours | theirs) <= _MOST_EXTRA else Wording.CHANGED
-        return Wording.EXCHANGED if self._slots(ours, theirs) else Wording.CHANGED
+        if ours and theirs:
+            return Wording.EXCHANGED if self._slots(ours, theirs) else Wording.CHANGED
+        if len(ours | theirs) > _MOST_EXTRA:
+            return Wording.CHANGED
+        if self._slots(self.ours, self.theirs):  # also a vague word says something where another could stand
+            return Wording.EXCHANGED
+        return Wording.EXTENDED if ours or theirs else Wording.SAME
 
     def _slots(self, ours: AbstractSet[str], theirs: AbstractSet[str]) -> bool:
         """Whether one of `ours` and one of `theirs` stand between the same neighbours."""
