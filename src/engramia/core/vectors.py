@@ -55,15 +55,14 @@ class Vectors:
 
     def put(self, rows: Rows, vectors: Floats) -> None:
         """Put `vectors`, shape (len(rows), dimension), into `rows`."""
-        if self.dimension is None:
-            self.dimension = vectors.shape[1]
-            self._width = self._width_for(self.dimension)
-        self._make_room(int(rows.max()) + 1)
-        if len(rows) == 1:  # learning: no need to sort out which rows lie in which slice
-            self._column(int(rows[0]))[:] = vectors[0]
-            return
+        self._be_ready(int(rows.max()) + 1, vectors.shape[1])
         for part, places, within in self._split(rows):
             part[:, within] = vectors[places].T
+
+    def put_one(self, row: int, vector: Floats) -> None:
+        """Put `vector`, shape (dimension,), into one row, as learning does, without a look for its slice."""
+        self._be_ready(row + 1, len(vector))
+        self._column(row)[:] = vector
 
     def clear(self, row: int) -> None:
         """Zero one row."""
@@ -108,6 +107,13 @@ class Vectors:
     def _room(self) -> int:
         """How many rows there is room for."""
         return sum(map(len, self._blocks)) * self._width
+
+    def _be_ready(self, rows: int, dimension: int) -> None:
+        """Make room for `rows` rows; the first vectors decide on the dimension."""
+        if self.dimension is None:
+            self.dimension = dimension
+            self._width = self._width_for(dimension)
+        self._make_room(rows)
 
     def _make_room(self, rows: int) -> None:
         """Make room for `rows` rows: the first block doubles until it is whole, then others join it."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import batched
+from operator import itemgetter
 from typing import NamedTuple
 
 from engramia.core import limits
@@ -27,6 +28,9 @@ class Happened(NamedTuple):
     similarity: float | None
     reuse_tier: str | None
     pattern_key: str | None
+
+
+_VALUES = itemgetter(*Happened._fields)
 
 
 class ActivityTable:
@@ -52,7 +56,7 @@ class ActivityTable:
     def _record(self, events: Events) -> None:
         runs = successes = recalls = reused = 0
         for event in events:
-            one = Happened(*(event[name] for name in Happened._fields))
+            one = Happened._make(_VALUES(event))
             self.happened.append(one)
             if one.what == EventKind.LEARN:
                 runs += 1

@@ -46,7 +46,9 @@ def finite(value: float, field: str) -> float:
 
 def time_text(moment: datetime) -> str:
     """Return `moment` in UTC with microseconds, 27 characters."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def time_of(text: str) -> datetime:
@@ -72,6 +74,11 @@ def moment_of(micros: int) -> datetime:
 def vector_text(vector: NDArray[np.float32]) -> str:
     """Return the vector's little-endian float32 bytes in base64."""
     return binascii.b2a_base64(np.asarray(vector, dtype="<f4").tobytes(), newline=False).decode()
+
+
+def vector_of(text: str) -> NDArray[np.float32]:
+    """Return the vector that `vector_text` gave `text` for."""
+    return np.frombuffer(binascii.a2b_base64(text), dtype="<f4")
 
 
 def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:

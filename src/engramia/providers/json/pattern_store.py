@@ -1,5 +1,6 @@
 """The patterns port over the state of one scope."""
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
@@ -211,7 +212,8 @@ class JSONPatternStore:
                 "Run `engramia reindex` to re-embed it."
             )
         expected = table.vectors.dimension if table.dense_count else dimension
-        if vector.ndim != 1 or not np.isfinite(vector).all() or expected not in {None, len(vector)}:
+        # One number that is not finite makes the product so.
+        if vector.ndim != 1 or not math.isfinite(vector.dot(vector)) or expected not in {None, len(vector)}:
             raise ValidationError(
                 f"vector must be {expected or 'some'} finite numbers in one row; got shape {vector.shape}.",
                 field="vector",

@@ -162,7 +162,7 @@ class PatternTable:
         for key in keys:
             if key in self.rows:
                 self._discard(self.rows[key])
-        rows = self._allocate(len(keys))
+        rows = np.array(self._allocate(len(keys)), dtype=np.intp)
         self._fill(rows, [event["record"] for event in events])
         self._fill_vectors(rows, events)
 
@@ -171,11 +171,11 @@ class PatternTable:
         record = event["record"]
         if record["key"] in self.rows:
             self._discard(self.rows[record["key"]])
-        (row,) = self._allocate(1).tolist()
+        (row,) = self._allocate(1)
         self._fill_one(row, record)
         if event["vector"] is not None and event["model"] == (self.model or event["model"]):
             self.model = event["model"]
-            self._put_vectors(np.array([row]), [event["vector"]])
+            self._put_vector(row, event["vector"])
 
     def _fill_one(self, row: int, record: codec.Json) -> None:
         columns = self.columns
@@ -232,6 +232,13 @@ class PatternTable:
         if given:
             self._put_vectors(rows[given], [events[place]["vector"] for place in given])
 
+    def _put_vector(self, row: int, text: str) -> None:
+        if not self.dense_count:
+            self.vectors.drop()  # as in `_put_vectors`
+        self.vectors.put_one(row, codec.vector_of(text))
+        self.dense_count += not self.columns.dense[row]
+        self.columns.dense[row] = True
+
     def _put_vectors(self, rows: NDArray[np.intp], texts: Sequence[str]) -> None:
         if not self.dense_count:
             self.vectors.drop()  # a model whose dimension changed while nothing was stored
@@ -239,12 +246,12 @@ class PatternTable:
         self.dense_count += len(rows) - int(np.count_nonzero(self.columns.dense[rows]))
         self.columns.dense[rows] = True
 
-    def _allocate(self, count: int) -> NDArray[np.intp]:
+    def _allocate(self, count: int) -> list[int]:
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
         start, new = len(self.bodies), count - len(reused)
         self.bodies += [None] * new
         self.columns.extend(len(self.bodies))
-        return np.array([*reused, *range(start, start + new)], dtype=np.intp)
+        return [*reused, *range(start, start + new)]
 
     def _discard(self, row: int) -> None:
         body = self.body(row)
