@@ -113,7 +113,7 @@ def quality_factor(scores: Sequence[float]) -> float:
     """Return 0.5 + 0.5 q / 10, q the median of the last five of `scores` (oldest first); 0.75 for none."""
     if not scores:
         return _QUALITY_UNKNOWN
-    observed = median(scores[-QUALITY_OBSERVATIONS:])
+    observed = median(scores[-QUALITY_OBSERVATIONS:]) if len(scores) > 1 else scores[0]
     return _QUALITY_FLOOR + (1.0 - _QUALITY_FLOOR) * observed / SCORE_MAX
 
 

@@ -189,7 +189,7 @@ class PatternTable:
         columns.classification[row] = _CLASSIFICATION[record["classification"]]
         columns.source[row] = _SOURCE[record["source"]]
         columns.quality[row] = _quality(record["observations"])
-        self._place(row, _body_of(record))
+        self._place([row], [_body_of(record)])
 
     def _fill(self, rows: NDArray[np.intp], records: Sequence[codec.Json]) -> None:
         columns = self.columns
@@ -203,15 +203,16 @@ class PatternTable:
         columns.classification[rows] = [_CLASSIFICATION[record["classification"]] for record in records]
         columns.source[rows] = [_SOURCE[record["source"]] for record in records]
         columns.quality[rows] = [_quality(record["observations"]) for record in records]
-        for row, record in zip(rows.tolist(), records, strict=True):
-            self._place(row, _body_of(record))
+        self._place(rows.tolist(), list(map(_body_of, records)))
 
-    def _place(self, row: int, body: Body) -> None:
-        self.rows[body.key] = row
-        self.bodies[row] = body
+    def _place(self, rows: Sequence[int], bodies: Sequence[Body]) -> None:
+        for row, body in zip(rows, bodies, strict=True):
+            self.rows[body.key] = row
+            self.bodies[row] = body
+            if body.skills:
+                self._tag(row, body)
         for due in (self._due_task_words, self._due_code_words, self._due_overlaps):
-            due.add(row)
-        self._tag(row, body)
+            due.update(rows)
 
     def _tag(self, row: int, body: Body) -> None:
         for skill in body.skills:
