@@ -134,9 +134,9 @@ def _fenced(fence: Fence, label: str, text: str, room: int) -> str:
 
 def _cut_lines(lines: Sequence[str], room: int) -> list[str]:
     """Return the lines that fit, with a mark where the rest was cut off."""
-    costs = [tokens(f"{line}\n") for line in lines]
-    if sum(costs) <= room:
+    if tokens("\n".join([*lines, ""])) <= room:
         return list(lines)
+    costs = [tokens(f"{line}\n") for line in lines]
     room -= tokens(f"{_CUT}\n")
     if room < _LEAST_SHOWN:
         return []

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -150,20 +151,39 @@ class Instant:
 def test_the_adapter_itself_takes_two_milliseconds_at_most(name: str, played: Host) -> None:
     memory = Instant()
     alone, beside = played.build(None), played.build(Session(memory))
-    spent: list[tuple[float, float]] = []
+    spent: list[Spent] = []
     # The least processor time of runs in turn: neighbours on the machine lengthen the others, for seconds.
     while (extra := _extra(spent)) > 0.002 and len(spent) < 400:
-        spent += [(_cpu(alone), _cpu(beside)) for _ in range(40)]
+        spent += [Spent(_cpu(alone), _cpu(beside), _cpu(_known_work)) for _ in range(40)]
     print(f"{name}: {extra * 1000:.2f} ms")  # noqa: T201 - the figure of the documents
     assert extra <= 0.002
     assert memory.recalled == [TASK] * len(spent)
     assert [lesson.task for lesson in memory.learned] == [TASK] * len(spent)
 
 
-def _extra(spent: Sequence[tuple[float, float]]) -> float:
+class Spent(NamedTuple):
+    """Processor time, in seconds, of one run without the adapter, of one with it, and of known work."""
+
+    alone: float
+    beside: float
+    known: float
+
+
+_KNOWN = 0.00076
+"""Seconds that the known work takes on the machine of the documents' figures, when nobody else uses it."""
+
+
+def _known_work(_: Play) -> Heard:
+    json.loads(json.dumps({str(number): [number, str(number)] for number in range(1000)}))
+    return []
+
+
+def _extra(spent: Sequence[Spent]) -> float:
+    """Return what the adapter takes, as that machine would have it: a slower one must not fail for that."""
     if not spent:
         return float("inf")
-    return min(beside for _, beside in spent) - min(alone for alone, _ in spent)
+    extra = min(each.beside for each in spent) - min(each.alone for each in spent)
+    return extra / max(1.0, min(each.known for each in spent) / _KNOWN)
 
 
 def _cpu(run: Run) -> float:
