@@ -4,7 +4,7 @@ Reads `near_dup_pairs` and `spider_sql_recall` from ENGRAMIA_BENCH_DATA, else fr
 macro-F1 over the three tiers and precision and recall of `duplicate` for the shipped thresholds, then for
 thresholds chosen without the families, and without the source, that they are measured on. Then how many of
 our own pairs in `deceiving_pairs.tsv`, near in words and of different solutions, are called duplicates: the
-first list was read before the guard's tables were extended, the second made afterwards.
+guard's tables were extended with the first three lists in view, the fourth was measured once and left alone.
 """
 
 import sys
