@@ -290,11 +290,47 @@ def test_events_of_a_newer_release_are_refused_not_dropped(data: Path, event: by
 def test_an_unsynced_transaction_with_a_damaged_line_is_kept_aside(data: Path) -> None:
     with opened(data) as scope:
         add(scope, 9, durable=False)
-        flip(journal_of(data), journal_of(data).stat().st_size - 40, 2)
+        flip(journal_of(data), len(journal_of(data).read_bytes().rstrip(b"\0")) - 40, 2)
         with opened(data) as other:
             add(other, 10)
             assert keys(other) == numbered(*range(_COUNT), 10)
             assert other.describe()["quarantined"]
+
+
+def zero(path: Path, start: int, end: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(end - start))
+
+
+def test_zeros_where_synced_lines_were_are_damage_not_room(data: Path) -> None:
+    place, end = last_line(data).start, last_line(data).stop
+    zero(journal_of(data), place - 100, end)
+    with opened(data) as scope:
+        assert keys(scope) == numbered(*range(_COUNT - 2))
+        assert scope.describe()["wrong"]
+        add(scope, 9)
+    with opened(data) as scope:
+        assert keys(scope) == numbered(*range(_COUNT - 2), 9)
+        assert scope.describe()["quarantined"]
+
+
+def test_what_a_power_cut_left_behind_a_hole_is_cut_before_the_next_write(data: Path) -> None:
+    """The first pages of what was not synced were lost, the last were kept: they must not come back later."""
+    (folder_of(data) / "manifest.json").unlink()
+    line = last_line(data)
+    end = journal_of(data).read_bytes()[line.stop - 50 :]
+    zero(journal_of(data), line.start, line.stop + 5000)
+    with journal_of(data).open("ab") as file:
+        file.write(end)
+    with opened(data) as reader, opened(data) as writer:
+        for either in (reader, writer):
+            assert keys(either) == numbered(*range(_COUNT - 1))
+        add(writer, 9, durable=False)
+        assert keys(reader) == numbered(*range(_COUNT - 1), 9)
+        left = journal_of(data).read_bytes()
+        assert left.rstrip(b"\0").endswith(b"}\n")
+        assert left.count(b"\n") == _COUNT + 1
 
 
 def test_a_dead_writers_half_transaction_of_several_lines_is_not_seen(data: Path) -> None:

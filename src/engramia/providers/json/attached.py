@@ -1,13 +1,22 @@
-"""A journal file that is open: its descriptors, which journal it is, and how far it has been read."""
+"""A journal file that is open: its descriptors, which journal it is, and how far it has been read.
 
+Behind its last line may follow *room*: zero bytes for the lines to come. A line written into them changes
+neither the file's length nor its blocks, which leaves a sync half as much to do.
+"""
+
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from engramia.providers.json.disk import end_of_data, write_at
 from engramia.providers.json.manifest import Manifest, open_manifest, read_manifest, write_manifest
 from engramia.providers.json.snapshot import Header, read_header
 from engramia.providers.json.tail import Batch, Cursor, Scan
+
+_ROOM = 64 << 10
+"""Bytes of room made at once, or as many as the file is long: another process looks through them."""
 
 
 class ContradictionError(Exception):
@@ -27,7 +36,11 @@ class AttachedFile:
         self.header = header
         self.id = header.id if header else known.id if known else ""
         self.generation = header.generation if header else known.generation if known else 0
+        self.length = found.st_size
+        """The file's length in bytes, room included, when it was last looked at."""
         self.cursor = Cursor()
+        self.torn = False
+        """Whether something that is no whole transaction was found behind the cursor, maybe behind zeros."""
         self.weighed = header.length if header else 0
         """Length (bytes) when it was last compacted, or when that was last found not worth it."""
         self._users = 1
@@ -46,20 +59,56 @@ class AttachedFile:
             raise
 
     def is_at(self, found: os.stat_result) -> bool:
-        """Return whether this is the file that was `found`."""
-        return (found.st_dev, found.st_ino) == self.inode
+        """Return whether this is the file that was `found`, and if so note its length."""
+        if (found.st_dev, found.st_ino) != self.inode:
+            return False
+        self.length = found.st_size
+        return True
 
-    def size(self) -> int:
-        """Return the file's length in bytes."""
-        return os.fstat(self.fd).st_size
+    @property
+    def has_room(self) -> bool:
+        """Whether the file is longer than what was read of it."""
+        return self.length > self.cursor.offset
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is anything but room behind the cursor, or not even what was read."""
+        offset = self.cursor.offset
+        return self.torn or (self.length != offset and os.pread(self.fd, 1, offset) != b"\0")
 
     def scan(self) -> tuple[Scan, Iterator[Batch]]:
-        """Return a scan from the cursor to the file's end, and its batches."""
-        end = self.size()
-        if end < self.cursor.offset:
+        """Return a scan from the cursor to the last byte that says anything, and its batches."""
+        length, start = os.fstat(self.fd).st_size, self.cursor.offset
+        if length < start:
             raise ContradictionError("has become shorter")
-        scan = Scan(self.cursor)
-        return scan, scan.batches(self.fd, end, self.synced_length)
+        # Zeros that were something else when they were synced are damage, not room.
+        end = end_of_data(self.fd, max(start, min(self.synced_length(), length)), length)
+        scan = Scan(self.cursor, end)
+        return scan, scan.batches(self.fd, self.synced_length)
+
+    def write(self, data: bytes) -> None:
+        """Write `data` behind the cursor; if this raises, nothing of it was kept."""
+        offset = self.cursor.offset
+        if offset + len(data) > self.length and len(data) < _ROOM:
+            with contextlib.suppress(OSError):  # a full disk may still have space for the data alone
+                self._write_or_cut(data + bytes(min(_ROOM, offset)))
+                return
+        self._write_or_cut(data)
+
+    def _write_or_cut(self, data: bytes) -> None:
+        offset = self.cursor.offset
+        try:
+            write_at(self.fd, data, offset)
+        except OSError:
+            with contextlib.suppress(OSError):  # what cannot be cut now is cut by the next writer
+                self.cut()
+            raise
+        self.length = max(self.length, offset + len(data))
+
+    def cut(self) -> None:
+        """Take away everything behind the cursor."""
+        os.ftruncate(self.fd, self.cursor.offset)
+        self.length, self.torn = self.cursor.offset, False
 
     def synced_length(self) -> int:
         """Return up to where the file is known to have been on the disk, in bytes."""

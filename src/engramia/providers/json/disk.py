@@ -19,6 +19,7 @@ import fcntl
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ZEROS = bytes(64 << 10)
 _DENIED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -72,6 +73,17 @@ def read_at(fd: int, size: int, offset: int) -> bytes:
         parts.append(part)
         size, offset = size - len(part), offset + len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def end_of_data(fd: int, start: int, end: int) -> int:
+    """Return the place behind the last byte between `start` and `end` that is not zero, else `start`."""
+    while end > start:
+        place = max(start, end - len(_ZEROS))
+        read = read_at(fd, end - place, place)
+        if not _ZEROS.startswith(read):
+            return place + len(read.rstrip(b"\0"))
+        end = place
+    return start
 
 
 def make_folder(folder: Path) -> None:

@@ -95,8 +95,8 @@ class Journal:
         if self._file is not None:
             self._file.cursor = Cursor()
 
-    def _follow(self, *, shut_out: bool) -> int:
-        """Read what is new and return the journal's length in bytes, 0 if there is none."""
+    def _follow(self, *, shut_out: bool) -> Scan | None:
+        """Read what is new and return how that went, None if nothing was."""
         try:
             return self._catch_up(shut_out=shut_out)
         except OSError as error:
@@ -111,17 +111,14 @@ class Journal:
             self._drop()
             raise
 
-    def _catch_up(self, *, shut_out: bool) -> int:
+    def _catch_up(self, *, shut_out: bool) -> Scan | None:
         found, file = disk.status(self._name), self._file
-        if file is not None and found is not None and file.is_at(found):
-            size = found.st_size
-        else:
+        if file is None or found is None or not file.is_at(found):
             self._attach(found, shut_out=shut_out)
             file = self._file
-            size = file.size() if file is not None else 0
-        if file is not None and (size != file.cursor.offset or file.cursor.seq == UNKNOWN):
-            self._read_on(file, shut_out=shut_out)
-        return size
+        if file is not None and (file.goes_on or file.cursor.seq == UNKNOWN):
+            return self._read_on(file, shut_out=shut_out)
+        return None
 
     def _corrupt(self, wrong: str) -> StorageCorruptError:
         return StorageCorruptError(
@@ -163,6 +160,7 @@ class Journal:
         with _garbage_collector_paused():
             for batch in batches:
                 self._accept(file, batch, shut_out=shut_out)
+        file.torn = scan.end > file.cursor.offset
         if file.cursor.seq == UNKNOWN:
             raise ContradictionError("holds no line of a journal")
         return scan
@@ -183,24 +181,22 @@ class Journal:
         """Shut out every other writer and be up to date."""
         self._commit.check()
         with self._lock:
-            length = self._follow(shut_out=True)
+            scan = self._follow(shut_out=True)
             file = self._file
-            if file is not None:
-                if not file.writable:
-                    raise StorageError(f"{self._path} is not writable. Check its owner and mode.")
-                if length > file.cursor.offset:
-                    with disk.translated(f"Cannot repair the end of {self._path}"):
-                        self._cut_tail(file)
+            if file is not None and not file.writable:
+                raise StorageError(f"{self._path} is not writable. Check its owner and mode.")
+            if file is not None and scan is not None and file.torn:
+                with disk.translated(f"Cannot repair the end of {self._path}"):
+                    self._cut_tail(file, scan)
             yield
 
-    def _cut_tail(self, file: AttachedFile) -> None:
+    def _cut_tail(self, file: AttachedFile, scan: Scan) -> None:
         """Take away the end of a transaction whose writer died; a damaged whole line is kept aside first."""
-        scan = self._read_on(file, shut_out=True)
         cursor = file.cursor
         if scan.tail_is_damaged:
-            tail = disk.read_at(file.fd, file.size() - cursor.offset, cursor.offset)
+            tail = disk.read_at(file.fd, scan.end - cursor.offset, cursor.offset)
             self._quarantine.keep(file.generation, Damage(cursor.line + 1, cursor.offset, tail))
-        os.ftruncate(file.fd, cursor.offset)
+        file.cut()
 
     def append(self, events: Sequence[bytes]) -> None:
         """Write one transaction, inside `exclusive`. If this raises, nothing of it was kept."""
@@ -209,18 +205,10 @@ class Journal:
             cursor = file.cursor
             data, last = frame_transaction(cursor.seq + 1, events)
             data = b"\n" + data if cursor.ragged else data
-            self._write(file.fd, data, cursor.offset)
+            file.write(data)
         except OSError as error:
             raise disk.translate(error, f"Cannot write to {self._path}") from error
         file.cursor = Cursor(cursor.offset + len(data), last, cursor.line + last - cursor.seq)
-
-    def _write(self, fd: int, data: bytes, offset: int) -> None:
-        try:
-            disk.write_at(fd, data, offset)
-        except OSError:
-            with contextlib.suppress(OSError):  # what cannot be cut now is cut by the next writer
-                os.ftruncate(fd, offset)
-            raise
 
     @property
     def state(self) -> JournalState | None:
@@ -358,9 +346,23 @@ class Journal:
         try:
             if self._file is not None:
                 self.wait_durable(self.ticket())
+                self._give_back_room(self._file)
         finally:
             self._drop()
             self._lock.close()
+
+    def _give_back_room(self, file: AttachedFile) -> None:
+        """Let the file end with its last line, for people who look at it, unless somebody is writing."""
+        found = disk.status(self._name)
+        if found is None or not (file.is_at(found) and file.has_room and file.writable):
+            return
+        with (
+            contextlib.suppress(OSError, StorageError),
+            contextlib.closing(ProcessLock(self._folder / LOCK, 0)) as lock,
+            lock,
+        ):
+            if not file.goes_on:
+                file.cut()
 
     def describe(self) -> dict[str, Any]:
         """Return the journal's length in bytes, its generation and everything that is wrong with it."""

@@ -60,14 +60,15 @@ class _Raw(NamedTuple):
 class Scan:
     """One pass over a journal from `start` to byte `end`."""
 
-    def __init__(self, start: Cursor) -> None:
+    def __init__(self, start: Cursor, end: int) -> None:
+        self.end = end
         self._batch = Batch(start)
         self._open: list[_Raw] = []
         self._damaged_lines = 0  # since the last good one: they explain a gap in the numbers
 
-    def batches(self, fd: int, end: int, synced: Callable[[], int]) -> Iterator[Batch]:
+    def batches(self, fd: int, synced: Callable[[], int]) -> Iterator[Batch]:
         """Yield what can be told for sure; `synced` gives the length once known to have been on the disk."""
-        for chunk in _chunks(fd, self._batch.cursor.offset, end):
+        for chunk in _chunks(fd, self._batch.cursor.offset, self.end):
             for raw in chunk:
                 self._take(raw)
             yield self._flush()
