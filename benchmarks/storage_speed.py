@@ -3,12 +3,12 @@
     python -m benchmarks.storage_speed [--sizes 1000 10000 50000 100000] [--json FILE]
 
 Random unit vectors of 384 dimensions, generated tasks and codes (fixed seed); no embedding model is involved.
-What is timed: learning (transaction, near-identical check, write, sync) beside append + fdatasync of the same
-bytes in turn with it; recall of the best 5 with words, guards, groups and the whole page beside the bare pass
-over the matrix, one by one and eight at once; opening, the first recall (with a copy of the word indexes, and
-without) and the first check for near-identical tasks, which builds its index; bytes on disk and in memory. On
-a busy machine look at processor time (cpu_ms) and at what is timed in turn: `learn_by_append` and
-`recall_beside_pass_ms`.
+What is timed: `Memory.learn` (redaction, near-identical check, write, sync) beside append + fdatasync of the
+same bytes in turn with it; `Memory.recall` of the best 5 (redaction, words, guards, groups, accounting)
+beside the bare pass over the matrix, one by one and eight at once; opening, the first recall (with a copy of
+the word indexes, and without) and the first check for near-identical tasks, which builds its index; bytes on
+disk and in memory. On a busy machine look at processor time (cpu_ms) and at what is timed in turn:
+`learn_by_append` and `recall_beside_pass_ms`.
 """
 
 import argparse
@@ -33,9 +33,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engramia.core.calibration import calibration_for
-from engramia.core.model import Event, EventKind, Observation, Pattern, PatternRecord, Scope
-from engramia.core.query import Search
+from engramia import Memory
+from engramia.core.embedding import unit_rows
+from engramia.core.model import Observation, Pattern, PatternRecord, Recall, Scope
+from engramia.memory import recall as operations
+from engramia.memory.recall import Query
 from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 from engramia.providers.json.word_file import FILE as WORD_FILE
 
@@ -117,6 +119,29 @@ def compared(whole: Sequence[Taken], part: Sequence[Taken]) -> tuple[float, floa
     return round(times, 2), round(statistics.median(one.wall - other.wall for one, other in pairs) * 1e3, 3)
 
 
+class Known:
+    """Embeddings that are looked up: what a model would take is not in the figures."""
+
+    model = "random"
+    dimension = _DIMENSION
+
+    def __init__(self) -> None:
+        self.vectors: dict[str, NDArray[np.float32]] = {}
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([self.vectors[text] for text in texts])
+
+
+class Store:
+    """A storage, and the memory over its only scope."""
+
+    def __init__(self, path: Path) -> None:
+        self.storage = JSONStorage(path)
+        self.scope = self.storage.scoped(Scope())
+        self.known = Known()
+        self.memory = Memory(storage=self.storage, embeddings=self.known, llm=None)
+
+
 def fill(scope: JSONScopedStorage, corpus: Corpus, size: int) -> int:
     """Store `size` patterns and return the bytes of their texts."""
     text = 0
@@ -129,17 +154,18 @@ def fill(scope: JSONScopedStorage, corpus: Corpus, size: int) -> int:
     return text
 
 
-def learning(scope: JSONScopedStorage, corpus: Corpus, size: int, raw: Path) -> dict[str, Any]:
+def learning(store: Store, corpus: Corpus, size: int, raw: Path) -> dict[str, Any]:
     """Time learning and, ten by ten in turn, append + fdatasync of as many bytes."""
-    runs = [(corpus.record(10**7 + size + turn), vector(10**7 + turn)) for turn in range(_REPEATS)]
-    before = scope.describe()["bytes"]
-    for record, made in runs[:_SETTLE]:
-        learn(scope, record, made)
-    line = b"x" * ((scope.describe()["bytes"] - before) // _SETTLE)
+    runs = [corpus.record(10**7 + size + turn).pattern for turn in range(_REPEATS)]
+    store.known.vectors |= {run.task: vector(10**7 + turn) for turn, run in enumerate(runs)}
+    before = store.scope.describe()["bytes"]
+    for run in runs[:_SETTLE]:
+        learn(store.memory, run)
+    line = b"x" * ((store.scope.describe()["bytes"] - before) // _SETTLE)
     learned, appended = [], []
     descriptor = os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for some in batched(runs[_SETTLE:], _TURN):
-        learned += [timed(partial(learn, scope, record, made)) for record, made in some]
+        learned += [timed(partial(learn, store.memory, run)) for run in some]
         appended += [timed(partial(append, descriptor, line)) for _ in some]
     os.close(descriptor)
     times, _ = compared(learned, appended)
@@ -151,25 +177,24 @@ def append(descriptor: int, line: bytes) -> None:
     os.fdatasync(descriptor)
 
 
-def learn(scope: JSONScopedStorage, record: PatternRecord, made: NDArray[np.float32]) -> None:
-    with scope.writing() as stores:
-        stores.patterns.near_identical(record.pattern.task, 0.92)
-        stores.patterns.add(record, made)
-        stores.activity.record(Event(EventKind.LEARN, _NOW, eval_score=7.0, pattern_key=record.pattern.key))
+def learn(memory: Memory, run: Pattern) -> None:
+    if not memory.learn(task=run.task, code=run.code, eval_score=run.success_score).stored:
+        raise AssertionError("a run passed for another's near-duplicate")
 
 
-def recalling(scope: JSONScopedStorage, corpus: Corpus, size: int) -> dict[str, Any]:
+def recalling(store: Store, corpus: Corpus, size: int) -> dict[str, Any]:
     """Time recalls of the best 5 and, ten by ten in turn, the bare pass that each contains."""
     matrix = np.stack([vector(number % 1000) for number in range(size)])
-    searches = [search_for(corpus, turn, size) for turn in range(_REPEATS)]
-    for search in searches[:_SETTLE]:
-        recall(scope, search)
+    memory, known = store.memory, store.known
+    queries = [query_for(known, corpus, turn, size) for turn in range(_REPEATS)]
+    for query in queries[:_SETTLE]:
+        recall(memory, query)
     whole, bare = [], []
-    for some in batched(searches[_SETTLE:], _TURN):
-        whole += [timed(partial(recall, scope, search)) for search in some]
-        bare += [timed(partial(np.vecdot, matrix, search.vector)) for search in some]
+    for some in batched(queries[_SETTLE:], _TURN):
+        whole += [timed(partial(recall, memory, query)) for query in some]
+        bare += [timed(partial(np.vecdot, matrix, known.vectors[query.task])) for query in some]
     _, beside = compared(whole, bare)
-    together = [timed(partial(recall_many, scope, some)) for some in batched(searches[_SETTLE:], _TOGETHER)]
+    together = [timed(partial(recall_many, memory, some)) for some in batched(queries[_SETTLE:], _TOGETHER)]
     each = [Taken(one.wall / _TOGETHER, one.cpu / _TOGETHER) for one in together]
     return {
         "recall": spread(whole),
@@ -179,26 +204,24 @@ def recalling(scope: JSONScopedStorage, corpus: Corpus, size: int) -> dict[str, 
     }
 
 
-def search_for(corpus: Corpus, turn: int, size: int) -> Search:
+def query_for(known: Known, corpus: Corpus, turn: int, size: int) -> Query:
     """Return a recall that asks for a stored task in some of its words, by a vector near its own."""
     wanted = turn * 97 % size
-    query = vector(wanted) * np.float32(0.8) + vector(10**8 + turn) * np.float32(0.6)
+    near = vector(wanted) * np.float32(0.8) + vector(10**8 + turn) * np.float32(0.6)
     task = " ".join(corpus.record(wanted).pattern.task.split()[:10])
-    fusion = calibration_for("all-MiniLM-L6-v2").fusion
-    query /= np.linalg.norm(query)
-    return Search(task, query, _NOW, fusion, min_similarity=0.2, limit=5)
+    known.vectors[task] = unit_rows(near[None])[0]
+    return Query(task, limit=5)
 
 
-def recall(scope: JSONScopedStorage, search: Search) -> None:
-    with scope.reading() as stores:
-        if not stores.patterns.search(search).items:
-            raise AssertionError("a recall found nothing")
+def recall(memory: Memory, query: Query) -> None:
+    if not memory.recall(query.task, limit=query.limit).matches:
+        raise AssertionError("a recall found nothing")
 
 
-def recall_many(scope: JSONScopedStorage, searches: Sequence[Search]) -> None:
-    with scope.reading() as stores:
-        if not all(page.items for page in stores.patterns.search_many(searches)):
-            raise AssertionError("a recall found nothing")
+def recall_many(memory: Memory, queries: Sequence[Query]) -> None:
+    answers = operations.recall_many(memory.engine, queries)
+    if not all(isinstance(answer, Recall) and answer.matches for answer in answers):
+        raise AssertionError("a recall found nothing")
 
 
 def opening(path: Path, size: int) -> dict[str, float]:
@@ -222,39 +245,36 @@ def opening(path: Path, size: int) -> dict[str, float]:
 def open_once(path: Path) -> dict[str, float]:
     """Return what opening takes here; the module is loaded already."""
     before = resident_mb()
-    storage = JSONStorage(path)
-    scope = storage.scoped(Scope())
+    store = Store(path)
+    scope = store.scope
 
     def read() -> None:
         with scope.reading() as stores:
             stores.patterns.count()
 
     opened = timed(read)
-    fusion = calibration_for("all-MiniLM-L6-v2").fusion
     with scope.reading() as stores:
         pattern = stores.patterns.get(key(0))
     task = pattern.pattern.task if pattern else ""
-    search = Search(task, vector(0), _NOW, fusion, min_similarity=0.2, limit=5)
-    first = timed(lambda: recall(scope, search))
+    store.known.vectors[task] = vector(0)
+    first = timed(partial(recall, store.memory, Query(task, limit=5)))
 
     def compare() -> None:
         with scope.reading() as stores:
             stores.patterns.near_identical(task, 0.92)
 
     met = timed(compare)
-    with scope.writing(durable=False):
-        pass  # where the counts of a recall are written
-    memory = resident_mb() - before
+    used = resident_mb() - before
     bodies = scope._state.patterns.bodies  # noqa: SLF001 - to tell text from what is made of it
     text = sum(len(body.task) + len(body.code) for body in bodies if body)
-    storage.close()
+    store.storage.close()
     return {
         "open_ms": round(opened.wall * 1e3, 1),
         "open_cpu_ms": round(opened.cpu * 1e3, 1),
         "first_recall_ms": round(first.wall * 1e3, 1),
         "first_recall_cpu_ms": round(first.cpu * 1e3, 1),
         "first_near_identical_ms": round(met.wall * 1e3, 1),
-        "memory_mb": round(memory, 1),
+        "memory_mb": round(used, 1),
         "text_mb": text / 1e6,
     }
 
@@ -266,14 +286,14 @@ def resident_mb() -> float:
 
 def measure(size: int, corpus: Corpus, place: Path) -> dict[str, Any]:
     path = place / str(size)
-    storage = JSONStorage(path)
-    scope = storage.scoped(Scope())
+    store = Store(path)
+    scope = store.scope
     text = fill(scope, corpus, size)
     scope.compact()
     disk = scope.describe()["bytes"]
-    figures = recalling(scope, corpus, size) | learning(scope, corpus, size, place / "raw")
+    figures = recalling(store, corpus, size) | learning(store, corpus, size, place / "raw")
     scope.compact()
-    storage.close()
+    store.storage.close()
     figures |= {"disk_bytes_per_pattern_beside_text": round((disk - text) / size)} | opening(path, size)
     shutil.rmtree(path)
     return {"patterns": size} | figures
