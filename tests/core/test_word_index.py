@@ -89,11 +89,14 @@ def test_scores_do_not_depend_on_history(
     np.testing.assert_array_equal(lived.scores(query, 12), fresh.scores(query, 12))
 
 
-def test_a_store_that_grew_in_steps_and_lost_rows_equals_one_built_at_once() -> None:
+@pytest.mark.parametrize("step", [1, 1500])
+def test_a_store_that_grew_in_steps_and_lost_rows_equals_one_built_at_once(step: int) -> None:
     texts = [f"run {number} of case {number % 97} in lot {number % 11}" for number in range(9000)]
     lived = WordIndex()
+    numbered = list(enumerate(texts))
     for start in range(0, 9000, 1500):
-        lived.add_many(list(enumerate(texts))[start : start + 1500])
+        for first in range(start, start + 1500, step):
+            lived.add_many(numbered[first : first + step])
         for row in range(start, start + 1500, 2):
             lived.remove(row, texts[row])
     fresh = WordIndex()

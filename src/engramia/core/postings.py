@@ -81,10 +81,24 @@ class Postings:
         """Add (root, row) pairs, ascending, none of them held, of roots that there is room for."""
         numbers, rows = split(pairs)
         np.add.at(self._counts, numbers, 1)
-        if self._late_size + len(rows) > max(_LEAST_LATE, len(self._members) // _LATE_SHARE):
+        if self._too_many_late(len(rows)):
             self._merge(pairs)
-            return
-        for number, row in zip(numbers.tolist(), rows.tolist(), strict=True):
+        else:
+            self._add_late(numbers.tolist(), rows.tolist())
+
+    def add_row(self, numbers: Numbers, row: int) -> None:
+        """Add a row that holds none of these distinct roots yet, which there is room for."""
+        self._counts[numbers] += 1
+        if self._too_many_late(len(numbers)):
+            self._merge(np.sort(paired(numbers, np.full(len(numbers), row, np.uint32))))
+        else:
+            self._add_late(numbers.tolist(), [row] * len(numbers))
+
+    def _too_many_late(self, more: int) -> bool:
+        return self._late_size + more > max(_LEAST_LATE, len(self._members) // _LATE_SHARE)
+
+    def _add_late(self, numbers: Sequence[int], rows: Sequence[int]) -> None:
+        for number, row in zip(numbers, rows, strict=True):
             late = self._late.get(number)
             if late is None:
                 late = self._late[number] = array("I")

@@ -104,6 +104,10 @@ class Roots:
         unseen = sum(kind_weight(name) for name in names if name not in self._numbers)
         return KnownRoots(numbers, self.weights(numbers), unseen)
 
+    def numbers_of(self, words: Iterable[str]) -> Numbers:
+        """Return the numbers of the distinct roots of some words, in no order, new ones on first sight."""
+        return np.array([self.number(name) for name in set(map(root, words))], np.uint32)
+
     def weights(self, numbers: Numbers) -> NDArray[np.int32]:
         """Return the kind weight of each root."""
         return np.frombuffer(self._weights, np.uint8)[numbers].astype(np.int32)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engramia.core.postings import Postings, split
 from engramia.core.roots import KnownRoots, Numbers, Pairs, Roots, paired
+from engramia.core.words import words
 
 CODE_CHARS = 4096
 """How much of a pattern's code is worth indexing."""
@@ -63,11 +64,31 @@ class WordIndex:
 
     def add_many(self, rows: Sequence[tuple[int, str]]) -> None:
         """Hold rows, none of which is held, with their texts; by the row many are much faster than one."""
+        if len(rows) == 1:
+            self._add_one(*rows[0])
+            return
         pairs = self._cut(rows)
         self._inverse = None
         self._size += len(rows)
         self._reserve(max((row for row, _ in rows), default=-1) + 1)
         self._enter(pairs)
+
+    def _add_one(self, row: int, text: str) -> None:
+        """Do what `add_many` does, for one row, without numpy's way with many: for what was learned last."""
+        self._inverse = None
+        self._size += 1
+        self._reserve(row + 1)
+        numbers = self._roots.numbers_of(words(text))
+        if not numbers.size:
+            return
+        self._postings.reserve(len(self._roots))
+        before = self._postings.counts(numbers)
+        steps = _rarity_steps(before + 1)
+        known = before > 0
+        self._shift(numbers[known], before[known], steps[known])
+        self._postings.add_row(numbers, row)
+        weight = self._roots.weights(numbers)
+        self._sums[:, row] = weight.sum(), (weight * steps).sum(), (weight * steps**2).sum()
 
     def add_pairs(self, rows: Numbers, pairs: Pairs) -> None:
         """Hold rows, none of which is held, with their distinct (root, row) pairs, as `pairs` gave them."""
@@ -88,12 +109,12 @@ class WordIndex:
             self._leave(row, split(pairs)[1])
         self._sums[:, row] = 0
 
-    def scores(self, words: Iterable[str], size: int) -> NDArray[np.float32]:
+    def scores(self, asked: Iterable[str], size: int) -> NDArray[np.float32]:
         """Return the score of each row in 0..1, shape (size,); 0 where no root is shared or no row is held.
 
         `size` must be greater than every row held.
         """
-        return self.scores_of(self._roots.known(words), size)
+        return self.scores_of(self._roots.known(asked), size)
 
     def scores_of(self, asked: KnownRoots, size: int) -> NDArray[np.float32]:
         """Return `scores` of words whose roots these are."""
