@@ -14,6 +14,13 @@ def test_what_a_full_collection_found_alive_is_not_looked_at_again() -> None:
     assert any(found is kept for found in gc.get_objects())
 
 
+def test_young_objects_are_looked_over_less_often_while_the_service_runs() -> None:
+    before = gc.get_threshold()
+    with short_pauses():
+        assert gc.get_threshold()[0] > before[0]
+    assert gc.get_threshold() == before
+
+
 def test_young_collections_set_nothing_apart() -> None:
     before = gc.get_freeze_count()
     with short_pauses():

@@ -65,6 +65,34 @@ def test_those_answered_together_are_waited_for(lanes: Lanes) -> None:
     lanes.close()
 
 
+async def asked_as_they_return(
+    batches: Batches[str, int, int], callers: int, times: int, seconds: float
+) -> None:
+    """Let each caller ask again after its answer, each so many seconds later than the one before."""
+
+    async def caller(number: int) -> None:
+        for _ in range(times):
+            await batches.ask("scope", number)
+            await asyncio.sleep(seconds * number)
+
+    await asyncio.gather(*(caller(number) for number in range(callers)))
+
+
+def test_one_who_comes_late_is_waited_for_while_others_come(lanes: Lanes) -> None:
+    store = Store(away=False)
+    asyncio.run(asked_as_they_return(Batches(lanes, store.answer), callers=3, times=20, seconds=0.0007))
+    # The third comes after 1.4 ms: a batch that waits one moment goes without it.
+    assert store.asked.count(3) > len(store.asked) / 2, store.asked
+    lanes.close()
+
+
+def test_those_who_come_one_by_one_are_not_all_waited_for(lanes: Lanes) -> None:
+    store = Store(away=False)
+    asyncio.run(asked_as_they_return(Batches(lanes, store.answer), callers=30, times=5, seconds=0.0007))
+    assert min(store.asked[1:]) < 15, store.asked
+    lanes.close()
+
+
 def test_a_single_caller_waits_for_nobody(lanes: Lanes) -> None:
     store = Store(away=False)
     asyncio.run(asked_again_and_again(Batches(lanes, store.answer), callers=1, times=20))

@@ -1,4 +1,6 @@
-"""The first pass of recalls: every row's score in float32, and which rows can be among the best."""
+"""The first pass of recalls: scores in float32, and which rows can be among the best."""
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,6 @@ type Rows = NDArray[np.intp]
 SCORE_ERROR = 2e-3  # what an error of the cosine can become where the angle is steepest, near equal vectors
 _COSINE_ERROR = 1e-5
 _DAY_MICROS = 86_400_000_000
-_IMPOSSIBLE = np.float32(-1.0)
 _PEAKS = 256
 
 
@@ -41,7 +42,7 @@ def recency(columns: Columns, rows: Rows | slice, search: Search) -> NDArray[np.
 
 
 class Candidates:
-    """What searches that differ in their task only make of each row of a table.
+    """What searches that differ in their task only make of the rows of a table.
 
     `dense` holds the products with their vectors if they have any, `task_words` and `code_words` the scores
     of their words, all of shape (searches, columns.size).
@@ -55,13 +56,17 @@ class Candidates:
         task_words: Floats,
         code_words: Floats,
     ) -> None:
-        """Score every row; `search` is any of the searches."""
+        """Score every row that a match can be; `search` is any of the searches."""
         self._table, self._search, self._columns = table, search, table.columns
         self.task_words, self.code_words = task_words, code_words
         self._size = table.columns.size
         self.possible = self._possible(dense)
         """Which rows a match can be, shape (searches, size)."""
-        self.counts: list[int] = self.possible.sum(axis=1).tolist()
+        # Mostly few: what they score is worked out for them alone, those of one search after another's.
+        places = np.flatnonzero(self.possible)
+        self._rows = places % self._size
+        self._edges: list[int] = places.searchsorted(self._size * np.arange(len(self.possible) + 1)).tolist()
+        self.counts = [end - start for start, end in pairwise(self._edges)]
         """How many of them there are."""
         self.near = self._nearest(dense)
         """Which rows the `CROWD_RANK` most similar of all patterns are among; none if there are fewer."""
@@ -72,12 +77,16 @@ class Candidates:
 
         At least `count` possible rows reach the score, or all are there. The nearest are always among them.
         """
-        if self.counts[which] <= count:
-            return (self.possible[which] | self.near[which]).nonzero()[0], -1.0
-        scores = self._scores[which]
-        least = float(_reached(scores, count)) - SCORE_ERROR
-        # Whatever was left out lies below this, however inexact its score was.
-        return ((scores >= max(least, -0.5)) | self.near[which]).nonzero()[0], least + SCORE_ERROR / 2
+        part = slice(self._edges[which], self._edges[which + 1])
+        rows, least = self._rows[part], -1.0
+        if self.counts[which] > count:
+            scores = self._scores[part]
+            reached = float(_reached(scores, count)) - SCORE_ERROR
+            # Whatever was left out lies below this, however inexact its score was.
+            rows, least = rows[scores >= reached], reached + SCORE_ERROR / 2
+        found = self.near[which].copy()
+        found[rows] = True
+        return found.nonzero()[0], least
 
     def _possible(self, dense: Floats | None) -> Mask:
         search, columns = self._search, self._columns
@@ -114,16 +123,18 @@ class Candidates:
         return np.asarray(values >= (_reached(values, CROWD_RANK) - np.float32(2 * _COSINE_ERROR))[:, None])
 
     def _scored(self, dense: Floats | None) -> Floats:
-        """Return every row's score, -1 for those that no match can be."""
-        search, columns, size = self._search, self._columns, self._size
-        if dense is not None and not self._all_dense():
-            dense = np.where(columns.dense[:size], dense, np.float32(np.nan))
-        scores = relevance(dense, self.task_words, self.code_words, search.fusion)
+        """Return the scores of the possible rows."""
+        search, columns, rows = self._search, self._columns, self._rows
+        which = np.arange(len(self.counts)).repeat(self.counts)
+        cosines = None if dense is None else dense[which, rows]
+        if cosines is not None and not self._all_dense():
+            cosines = np.where(columns.dense[rows], cosines, np.float32(np.nan))
+        scores = relevance(cosines, self.task_words[which, rows], self.code_words[which, rows], search.fusion)
         if search.eval_weighted:
-            scores *= columns.quality[:size].astype(np.float32)
+            scores *= columns.quality[rows].astype(np.float32)
         if search.recency_weight:
-            scores *= recency(columns, slice(0, size), search).astype(np.float32)
-        return np.where(self.possible, scores, _IMPOSSIBLE)
+            scores *= recency(columns, rows, search).astype(np.float32)
+        return scores
 
 
 def _reached(values: Floats, count: int) -> Floats:

@@ -1,19 +1,19 @@
 """The two passes over a table that recalls which differ in their task only share.
 
-The first (`candidates.py`) scores every row in float32. What it finds best the second scores again, exactly
+The first (`candidates.py`) scores rows in float32. What it finds best the second scores again, exactly
 and regardless of where in the matrix a row stands and what else was asked: equal patterns tie, and the answer
 is the same in every process and in every company.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core.query import Search
 from engramia.core.ranking import lexical_part, relevance
+from engramia.core.similarity import CROWD_RANK
 from engramia.core.words import words
 from engramia.providers.json.candidates import Candidates, Floats, Mask, Rows, recency
 from engramia.providers.json.patterns import PatternTable
@@ -23,8 +23,10 @@ type Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Rows with the exact parts of their scores, all of shape (n,), in no order."""
+    """Rows with the exact parts of their scores, all of shape (n,), in no order; of several searches."""
 
+    which: Rows
+    """The search that each is a row of."""
     rows: Rows
     dense: Mask
     similarity: NDArray[np.floating]
@@ -33,10 +35,6 @@ class Scored:
     quality: Doubles
     recency: Doubles
     score: Doubles
-
-    def part(self, start: int, end: int) -> "Scored":
-        """Return some of the rows; their numbers stay the same."""
-        return Scored(*(getattr(self, name)[start:end] for name in Scored.__slots__))
 
 
 class Passes:
@@ -59,8 +57,8 @@ class Passes:
             code_words.scores_of_many(asked, size),
         )
 
-    def best(self, counts: Sequence[tuple[int, int]]) -> list[tuple[Scored, list[int]]]:
-        """Return for each (search, count) rows, and of those that match the places, best first.
+    def best(self, counts: Sequence[tuple[int, int]]) -> tuple[Scored, list[list[int]]]:
+        """Return rows of all these (search, count), and for each the places of its matches, best first.
 
         At least the best `count` matches are among them, or all, and the nearest patterns in any case.
         """
@@ -68,20 +66,36 @@ class Passes:
         lengths = [len(rows) for rows, _ in found]
         which = np.array([which for which, _ in counts]).repeat(lengths)
         scored = self._exact(which, np.concatenate([rows for rows, _ in found]))
-        kept = self._matching(which, scored) & (
-            scored.score >= np.array([least for _, least in found]).repeat(lengths)
-        )
-        ends = np.cumsum([0, *lengths]).tolist()
-        return [self._ranked(scored.part(*edges), kept[slice(*edges)]) for edges in pairwise(ends)]
+        reach = scored.score >= np.array([least for _, least in found]).repeat(lengths)
+        ranked: dict[int, list[int]] = {which: [] for which, _ in counts}
+        for place in self._ranked(scored, self._matching(scored) & reach):
+            ranked[int(which[place])].append(place)
+        return scored, list(ranked.values())
 
-    def _matching(self, which: Rows, scored: Scored) -> Mask:
+    def crowds(self, scored: Scored) -> list[float]:
+        """Return for each search how similar the `CROWD_RANK`-th nearest is, 0 to 1; 0 where there are fewer.
+
+        The nearest are among what `best` returns.
+        """
+        (near,) = self.candidates.near[scored.which, scored.rows].nonzero()
+        similar: list[list[float]] = [[] for _ in self.words]
+        for which, similarity in zip(
+            scored.which[near].tolist(), scored.similarity[near].tolist(), strict=True
+        ):
+            similar[which].append(similarity)
+        return [sorted(found)[-CROWD_RANK] if found else 0.0 for found in similar]
+
+    def _matching(self, scored: Scored) -> Mask:
         similar = np.where(scored.dense, self._search.min_similarity, self._search.fusion.min_lexical)
-        return np.asarray(self.candidates.possible[which, scored.rows] & (scored.similarity >= similar))
+        possible = self.candidates.possible[scored.which, scored.rows]
+        return np.asarray(possible & (scored.similarity >= similar))
 
-    def _ranked(self, scored: Scored, kept: Mask) -> tuple[Scored, list[int]]:
+    def _ranked(self, scored: Scored, kept: Mask) -> list[int]:
+        """Return the places that are kept, best first."""
         (places,) = kept.nonzero()
         order = np.lexsort((self._table.columns.key[scored.rows[places]], scored.score[places]))
-        return scored, places[order[::-1]].tolist()
+        ranked: list[int] = places[order[::-1]].tolist()
+        return ranked
 
     def _exact(self, which: Rows, rows: Rows) -> Scored:
         search, columns = self._search, self._table.columns
@@ -99,7 +113,7 @@ class Passes:
         quality = columns.quality[rows] if search.eval_weighted else ones
         fresh = recency(columns, rows, search) if search.recency_weight else ones
         score = relevant * quality * fresh
-        return Scored(rows, dense, similarity, lexical, relevant, quality, fresh, score)
+        return Scored(which, rows, dense, similarity, lexical, relevant, quality, fresh, score)
 
     def _cosine(self, vectors: Floats, rows: Rows) -> Floats:
         """Return the cosine of each of `rows`: float64 sums in the same order for every row."""

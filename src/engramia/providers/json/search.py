@@ -4,11 +4,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import batched, islice
 
-import numpy as np
-
 from engramia.core.query import Hit, Search, SearchPage
 from engramia.core.ranking import head_bonus, one_per_group, word_order
-from engramia.core.similarity import CROWD_RANK, differ
+from engramia.core.similarity import differ
 from engramia.core.words import words
 from engramia.errors import EmbeddingModelMismatchError
 from engramia.providers.json.passes import Passes, Scored
@@ -62,10 +60,12 @@ def _terms(search: Search) -> Hashable:
 def _pages(table: PatternTable, searches: Mapping[int, Search]) -> dict[int, SearchPage]:
     """Return the pages of searches that are alike."""
     passes = Passes(table, [*searches.values()])
-    found = passes.best([(which, _first_count(search)) for which, search in enumerate(searches.values())])
+    counts = [(which, _first_count(search)) for which, search in enumerate(searches.values())]
+    scored, ranked = passes.best(counts)
+    crowds = passes.crowds(scored)
     return {
-        place: _Recall(table, search, passes, which).page(*best)
-        for which, ((place, search), best) in enumerate(zip(searches.items(), found, strict=True))
+        place: _Recall(table, search, passes, which).page(scored, ranked[which], crowds[which])
+        for which, (place, search) in enumerate(searches.items())
     }
 
 
@@ -87,7 +87,7 @@ class _Recall:
         self._words = passes.words[which]
         self._said: dict[int, list[str]] = {}
 
-    def page(self, scored: Scored, ranked: list[int]) -> SearchPage:
+    def page(self, scored: Scored, ranked: list[int], crowd: float) -> SearchPage:
         """Return the page that the search asks for, found among its first candidates or more of them."""
         search = self._search
         wanted, count, possible = _wanted(search), _first_count(search), self._passes.candidates.counts
@@ -98,26 +98,22 @@ class _Recall:
             if len(found) == wanted or count >= possible[self._which]:
                 break
             count *= 4
-            ((scored, ranked),) = self._passes.best([(self._which, count)])
+            scored, (ranked,) = self._passes.best([(self._which, count)])
         return SearchPage(
             tuple(self._hit(scored, place) for place in found[search.offset : search.offset + search.limit]),
             search.offset,
             len(found) == wanted,
-            self._crowd(scored),
+            crowd,
             self._lead(scored, found if search.deduplicate else self._one_per_group(scored, ranked)),
         )
-
-    def _crowd(self, scored: Scored) -> float:
-        """Return how similar the `CROWD_RANK`-th nearest pattern is, 0 to 1; 0 where there are fewer."""
-        near = scored.similarity[self._passes.candidates.near[self._which, scored.rows]]
-        return float(np.partition(near, -CROWD_RANK)[-CROWD_RANK]) if near.size else 0.0
 
     def _with_head(self, scored: Scored, ranked: list[int]) -> list[int]:
         """Return the places with the best few read again beside the query and put in order."""
         head = ranked[: self._search.fusion.head]
         for place in head:
-            scored.relevance[place] += self._bonus(int(scored.rows[place]), dense=bool(scored.dense[place]))
-        scored.score[head] = scored.relevance[head] * scored.quality[head] * scored.recency[head]
+            bonus = self._bonus(int(scored.rows[place]), dense=bool(scored.dense[place]))
+            scored.relevance[place] = relevance = scored.relevance[place] + bonus
+            scored.score[place] = relevance * scored.quality[place] * scored.recency[place]
         keys = self._table.columns.key
         head.sort(key=lambda place: (scored.score[place], keys[scored.rows[place]]), reverse=True)
         return head + ranked[len(head) :]

@@ -15,6 +15,8 @@ WAITING_MAX = 1_024
 _COMPANY_SECONDS = 0.001
 """How long those just answered are waited for: they tend to ask again. Half as much again is answered to 8
 clients so, and each of them sooner (docs/decisions/0024-lanes-and-batches.md)."""
+_MOMENTS = 3
+"""How often at most: callers that come one by one are not waited for until the last is there."""
 _AWAY = (UnavailableError, StorageUnavailableError)
 
 
@@ -67,14 +69,23 @@ class Batches[K: Hashable, Q, A]:
         del self._waiting[key]
 
     async def _gather(self, key: K, answered: int) -> None:
-        """Wait for a moment until those just answered have joined those that wait, if they are several."""
+        """Wait until those just answered have joined those that wait, if they are several.
+
+        For a moment, and for another if somebody came in it: a client that is a little late would else go
+        alone, and the next batch without it.
+        """
         count = min(answered + len(self._waiting[key]), BATCH_MAX)
         if count == 1 or len(self._waiting[key]) >= count:
             return
+        await asyncio.sleep(0)  # the answers go out before the first moment begins
         _, come = self._company[key] = count, asyncio.Event()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_COMPANY_SECONDS):
-                await come.wait()
+        for _ in range(_MOMENTS):
+            here = len(self._waiting[key])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_COMPANY_SECONDS):
+                    await come.wait()
+            if come.is_set() or len(self._waiting[key]) == here:
+                break
         del self._company[key]
 
     def _welcome(self, key: K, count: int) -> None:

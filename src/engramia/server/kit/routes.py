@@ -14,6 +14,7 @@ from fastapi import Body, Header
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from engramia import errors
@@ -28,6 +29,7 @@ from engramia.server.kit.lanes import Lane
 from engramia.server.kit.once import HEADER, REPLAYED, Outcome, key_of
 from engramia.server.kit.operations import Asked, NoBody, Operation
 from engramia.server.kit.order import Order
+from engramia.server.kit.paths import route_path
 from engramia.server.kit.prefer import RESPOND_ASYNC, wants_async
 from engramia.server.kit.services import Services, caller_of, services_of
 
@@ -67,6 +69,12 @@ class OperationRoute(APIRoute):
             operation_id=operation.name,
             openapi_extra={"x-permission": operation.permission.value},
         )
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Say whether this is a request's route; where it has no parameters, by the path itself."""
+        if not self.param_convertors and scope["type"] == "http" and route_path(scope) != self.path:
+            return Match.NONE, {}
+        return super().matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; errors go up to the app's exception handlers."""

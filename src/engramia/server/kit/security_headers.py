@@ -1,6 +1,7 @@
 """The security headers of every answer, worked out once."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 import secure
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,6 +39,7 @@ class SecurityHeaders:
         """Wrap `app`; `pages` names the Content-Security-Policy of paths that need one of their own."""
         self._app = app
         self._headers = security_headers()
+        self._names = frozenset(name for name, _ in self._headers)
         self._pages = {path: self._with_policy(policy) for path, policy in (pages or {}).items()}
 
     def _with_policy(self, policy: str) -> HeaderBytes:
@@ -54,7 +56,12 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
                 there = {name for name, _ in own}
-                message["headers"] = [*own, *(header for header in headers if header[0] not in there)]
+                ours = headers if self._names.isdisjoint(there) else _others(headers, there)
+                message["headers"] = [*own, *ours]
             await send(message)
 
         await self._app(scope, receive, secured)
+
+
+def _others(headers: HeaderBytes, there: AbstractSet[bytes]) -> HeaderBytes:
+    return tuple(header for header in headers if header[0] not in there)

@@ -66,11 +66,11 @@ def _together[A, Q, R](
 
 
 def _query(body: schemas.RecallRequest) -> recalling.Query:
-    wanted = body.model_dump(exclude={"classification", "source", "min_score"})
+    wanted = dict(body)
     chosen = recalling.check_filter(
-        classification=body.classification, source=body.source, min_score=body.min_score
+        **{name: wanted.pop(name) for name in ("classification", "source", "min_score")}
     )
-    return recalling.check_query(recalling.Query(**wanted, filter=chosen))
+    return recalling.Query(**wanted, filter=chosen)
 
 
 def _recall(memory: Memory, asked: Asked[schemas.RecallRequest]) -> Document:
