@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import psycopg
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 
 from engramia.db.base import APP_ROLE
 from engramia.db.bigints import register_bigints
+from engramia.db.driver import Due, Statement, send
 from engramia.db.faults import OUTDATED, translated
 from engramia.errors import StorageError
 
@@ -78,6 +80,11 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     deadline: float | None = None
 
+    def hear(self) -> None:
+        """Raise if the server has hung up; it is asked nothing."""
+        for _ in ("its last words", "the end"):
+            self.pgconn.consume_input()
+
     def wait[T](self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Consume what the connection waits for."""
         if timeout is not None or self.deadline is None:
@@ -129,7 +136,8 @@ class Database:
         What the database raises in the block leaves it as a `StorageError`. With `apart` the connection is
         none of the pool's, for what goes on for long.
         """
-        with translated(), self._begun(self._apart if apart else self.engine, begin) as (connection, row):
+        run = partial(_run, statements=begin)
+        with translated(), self._begun(self._apart if apart else self.engine, run) as (connection, row):
             try:
                 yield connection, row
             except BaseException:
@@ -140,19 +148,35 @@ class Database:
 
     def ask(self, statement: str) -> Sequence[Any] | None:
         """Run one statement without parameters or transaction, in one round trip; return its first row."""
-        with translated(), self._begun(self.engine, statement) as (_, row):
+        with translated(), self._begun(self.engine, partial(_run, statements=statement)) as (_, row):
             return row
 
+    def at_once(self, settings: Statement, writes: Due) -> None:
+        """Do all of a transaction in one message: what it writes, after what holds for it alone."""
+        # A message without BEGIN and COMMIT is a transaction too, and done sooner. But the driver ends also
+        # one that it could not put together to the end, and would keep some of several writes.
+        alone = len(writes) == 1
+        message = [settings, *writes] if alone else [("BEGIN", ()), settings, *writes, ("COMMIT", ())]
+        with translated(), self._begun(self.engine, lambda lent: _driver(lent).hear()) as (connection, _):
+            try:
+                send(connection, message)
+            except BaseException:
+                _roll_back(connection)
+                raise
+
     @contextlib.contextmanager
-    def _begun(self, engine: Engine, begin: str) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
-        """Yield a connection on which `begin` has run, past those that died while nobody used them."""
+    def _begun[T](self, engine: Engine, begin: Callable[[Connection], T]) -> Iterator[tuple[Connection, T]]:
+        """Yield a connection and what `begin` returned for it, past those that died while nobody used them.
+
+        What `begin` does must be without effect if the connection is lost.
+        """
         begun = time.monotonic()
         deadline = begun + self.limits.pool_timeout + self.limits.connect_timeout
         while True:
             connection = engine.connect()
             try:
                 with _hurry(connection, self._patience_to_begin(time.monotonic() - begun)):
-                    row = _run(connection, begin)
+                    answer = begin(connection)
             except psycopg.Error as error:
                 dead = _driver(connection).closed and not isinstance(error, SilentServerError)
                 _hand_back(connection, error)
@@ -160,7 +184,7 @@ class Database:
                     continue  # nothing was done yet, and the server may have been restarted since
                 raise
             try:
-                yield connection, row
+                yield connection, answer
             finally:
                 _hand_back(connection, None)
             return
