@@ -10,6 +10,7 @@ from typing import Any, cast
 import psycopg
 from pgvector.psycopg.vector import register_vector_info
 from psycopg import errors as pg
+from psycopg import generators
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.types import TypeInfo
@@ -79,6 +80,20 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """
 
     deadline: float | None = None
+    unheard = False
+    """Whether the server was sent something whose answer nobody has waited for."""
+
+    def send_off(self, statement: bytes) -> None:
+        """Send a statement without waiting for its answer; `hear_out` takes it before the next one."""
+        self.pgconn.send_query(statement)
+        self.unheard = True
+        self.wait(generators.send(self.pgconn))
+
+    def hear_out(self) -> None:
+        """Take the answer that nobody has waited for, whatever it is."""
+        if self.unheard:
+            self.wait(generators.fetch_many(self.pgconn))
+            self.unheard = False
 
     def hear(self) -> None:
         """Raise if the server has hung up; it is asked nothing."""
@@ -120,21 +135,24 @@ class Database:
             max_overflow=limits.overflow,
             pool_timeout=limits.pool_timeout,
             pool_use_lifo=True,
+            pool_reset_on_return=None,
         )
+        event.listen(self.engine, "reset", _reset)
         self._apart = create_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         for engine in (self.engine, self._apart):
             event.listen(engine, "do_connect", self._connect)
 
     @contextlib.contextmanager
     def transaction(
-        self, begin: str, *, apart: bool = False
+        self, begin: str, *, apart: bool = False, reads: bool = False
     ) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
         """Open a transaction by the statements `begin`, and commit it when the block is left normally.
 
         Where the block has sent the COMMIT itself, with its last writes, no other is sent. Yields the
         connection and the row that the last of the statements returned; they are one message to the server.
         What the database raises in the block leaves it as a `StorageError`. With `apart` the connection is
-        none of the pool's, for what goes on for long.
+        none of the pool's, for what goes on for long. With `reads` nothing was written, so that nobody waits
+        for the end: who has the connection next hears of it.
         """
         run = partial(_run, statements=begin)
         with translated(), self._begun(self._apart if apart else self.engine, run) as (connection, row):
@@ -143,7 +161,11 @@ class Database:
             except BaseException:
                 _roll_back(connection)
                 raise
-            if _driver(connection).pgconn.transaction_status != TransactionStatus.IDLE:
+            driver = _driver(connection)
+            if reads and not connection.in_transaction():  # SQLAlchemy waits for the end of its own
+                driver.hear()
+                driver.send_off(b"COMMIT")
+            elif driver.pgconn.transaction_status != TransactionStatus.IDLE:
                 _run(connection, "COMMIT")
 
     def ask(self, statement: str) -> Sequence[Any] | None:
@@ -176,6 +198,7 @@ class Database:
             connection = engine.connect()
             try:
                 with _hurry(connection, self._patience_to_begin(time.monotonic() - begun)):
+                    _driver(connection).hear_out()
                     answer = begin(connection)
             except psycopg.Error as error:
                 dead = _driver(connection).closed and not isinstance(error, SilentServerError)
@@ -289,6 +312,12 @@ def _roll_back(connection: Connection) -> None:
     if not connection.invalidated and not _driver(connection).closed:
         with contextlib.suppress(psycopg.Error):
             _run(connection, "ROLLBACK")
+
+
+def _reset(connection: DeadlineConnection, *_: object) -> None:
+    """Undo what a connection still has open when it comes back to its pool."""
+    if not connection.unheard:
+        connection.rollback()
 
 
 def _hand_back(connection: Connection, error: psycopg.Error | None) -> None:
