@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core.query import Filter, Search
-from engramia.core.ranking import lexical_part, recency_factor, relevance
+from engramia.core.ranking import lexical_part, reached, recency_factor, relevance
 from engramia.core.similarity import CROWD_RANK
 from engramia.providers.json import codec
 from engramia.providers.json.patterns import PatternTable
@@ -18,7 +18,6 @@ SCORE_ERROR = 2e-3  # what an error of the cosine can become where the angle is 
 _COSINE_ERROR = 1e-5
 _DAY_MICROS = 86_400_000_000
 _IMPOSSIBLE = np.float32(-1.0)
-_PEAKS = 256
 
 
 def matching(columns: Columns, filter: Filter) -> Mask:
@@ -75,7 +74,7 @@ class Candidates:
         if self.counts[which] <= count:
             return (self.possible[which] | self.near[which]).nonzero()[0], -1.0
         scores = self._scores[which]
-        least = float(_reached(scores, count)) - SCORE_ERROR
+        least = float(reached(scores, count)) - SCORE_ERROR
         # Whatever was left out lies below this, however inexact its score was.
         return ((scores >= max(least, -0.5)) | self.near[which]).nonzero()[0], least + SCORE_ERROR / 2
 
@@ -111,7 +110,7 @@ class Candidates:
             return np.zeros(values.shape, np.bool_)
         if number < size:
             values = np.where(counted, values, np.float32(-2.0))
-        return np.asarray(values >= (_reached(values, CROWD_RANK) - np.float32(2 * _COSINE_ERROR))[:, None])
+        return np.asarray(values >= (reached(values, CROWD_RANK) - np.float32(2 * _COSINE_ERROR))[:, None])
 
     def _scored(self, dense: Floats | None) -> Floats:
         """Return every row's score, -1 for those that no match can be."""
@@ -124,12 +123,3 @@ class Candidates:
         if search.recency_weight:
             scores *= recency(columns, slice(0, size), search).astype(np.float32)
         return np.where(self.possible, scores, _IMPOSSIBLE)
-
-
-def _reached(values: Floats, count: int) -> Floats:
-    """Return numbers that at least `count` along the last axis of `values` reach, and not many more."""
-    peaks = max(_PEAKS, 8 * count)
-    heights = values.shape[-1] // peaks
-    if heights > 1:  # the highest of each of many groups: ordering those costs less than ordering all
-        values = values[..., : heights * peaks].reshape(*values.shape[:-1], heights, peaks).max(axis=-2)
-    return np.asarray(np.partition(values, -count, axis=-1)[..., -count])
