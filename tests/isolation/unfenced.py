@@ -15,7 +15,7 @@ from sqlalchemy import Pool, event
 _ANY_ID = r"""(%(?:\(\w+\))?[sbt](?:::\w+)?(?: COLLATE "C")?|'[^']*')"""
 _PREDICATE = re.compile(rf"\b(?:(\w+)\.)?(tenant_id|project_id) = {_ANY_ID}")
 _LEFT = re.compile(r"\btenant_id\s*(?:=|<>|!=|IN\b|LIKE\b)\s*(?!\w+\.tenant_id)\S+")
-_SETTING = re.compile(r"set_config\('engramia\.(?:tenant|project)_id', '[^']*'")
+_SETTING = re.compile(rf"set_config\('engramia\.(?:tenant|project)_id', {_ANY_ID}")
 
 
 @dataclass

@@ -23,6 +23,7 @@ Floats = NDArray[np.float32]
 _QUALITY_FLOOR = 0.5
 _QUALITY_UNKNOWN = 0.75
 _ROUNDING = 1e-9
+_PEAKS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,15 @@ def recency_factor(
 ) -> NDArray[np.float64]:
     """Return 1 - weight + weight x 0.5^(age / half-life), shape as given; ages under 0 count as 0."""
     return np.asarray(1.0 - weight + weight * np.exp2(-np.maximum(age_days, 0.0) / half_life_days))
+
+
+def reached(values: Floats, count: int) -> Floats:
+    """Return numbers that at least `count` along the last axis of `values` reach, and not many more."""
+    peaks = max(_PEAKS, 8 * count)
+    heights = values.shape[-1] // peaks
+    if heights > 1:  # the highest of each of many groups: ordering those costs less than ordering all
+        values = values[..., : heights * peaks].reshape(*values.shape[:-1], heights, peaks).max(axis=-2)
+    return np.asarray(np.partition(values, -count, axis=-1)[..., -count])
 
 
 def one_per_group(

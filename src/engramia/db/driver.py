@@ -25,8 +25,10 @@ def driver_of(connection: Connection) -> "psycopg.Connection[Any]":
 
 
 type Params = Mapping[str, Any] | Sequence[Any]
-type Due = Sequence[tuple[str, Params]]
-"""Statements whose rows nobody wants, with their values."""
+type Statement = tuple[str, Params]
+"""A statement with its values."""
+type Due = Sequence[Statement]
+"""Statements whose rows nobody wants."""
 
 _PARAMETERS = 30_000
 """Values in one statement; the protocol takes some more."""
@@ -76,13 +78,13 @@ def _queue(driver: "psycopg.Connection[Any]", statements: Due) -> None:
             psycopg.RawCursor(driver).execute(sql, values)
 
 
-def ready(statement: Executable, values: Mapping[str, Any]) -> tuple[str, Params]:
+def ready(statement: Executable, values: Mapping[str, Any]) -> Statement:
     """Return a statement as the driver takes it."""
     sql, fixed = compiled(statement)
     return sql, {**fixed, **values}
 
 
-def insertions(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Params]]:
+def insertions(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[Statement]:
     """Yield statements that insert rows, all of the same columns, as many in each as one can take."""
     columns = tuple(rows[0]) if rows else ("",)
     for some in batched(rows, _PARAMETERS // len(columns)):

@@ -136,7 +136,7 @@ class Replica:
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
         with ExitStack() as inner:
-            yield inner.enter_context(self.database.transaction(begin))
+            yield inner.enter_context(self.database.transaction(begin, reads=True))
             try:
                 inner.close()
             except StorageError as error:

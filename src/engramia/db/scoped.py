@@ -12,6 +12,8 @@ _TENANT, _PROJECT = "engramia.tenant_id", "engramia.project_id"
 _DIRECTORY = "engramia.directory"
 _SERVICE = "engramia.service"
 _DIGEST = "engramia.digest"
+SCOPE_CALLS = f"set_config('{_TENANT}', :of_tenant, true), set_config('{_PROJECT}', :of_project, true)"
+"""What `scope_settings` selects, with the ids as parameters."""
 
 
 def _is_ours(column: str, setting: str) -> str:

@@ -2,13 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import psycopg
 from pgvector.psycopg.vector import register_vector_info
 from psycopg import errors as pg
+from psycopg import generators
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.types import TypeInfo
@@ -18,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from engramia.db.base import APP_ROLE
 from engramia.db.bigints import register_bigints
+from engramia.db.driver import Due, Statement, send
 from engramia.db.faults import OUTDATED, translated
 from engramia.errors import StorageError
 
@@ -77,6 +80,25 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """
 
     deadline: float | None = None
+    unheard = False
+    """Whether the server was sent something whose answer nobody has waited for."""
+
+    def send_off(self, statement: bytes) -> None:
+        """Send a statement without waiting for its answer; `hear_out` takes it before the next one."""
+        self.pgconn.send_query(statement)
+        self.unheard = True
+        self.wait(generators.send(self.pgconn))
+
+    def hear_out(self) -> None:
+        """Take the answer that nobody has waited for, whatever it is."""
+        if self.unheard:
+            self.wait(generators.fetch_many(self.pgconn))
+            self.unheard = False
+
+    def hear(self) -> None:
+        """Raise if the server has hung up; it is asked nothing."""
+        for _ in ("its last words", "the end"):
+            self.pgconn.consume_input()
 
     def wait[T](self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Consume what the connection waits for."""
@@ -113,46 +135,71 @@ class Database:
             max_overflow=limits.overflow,
             pool_timeout=limits.pool_timeout,
             pool_use_lifo=True,
+            pool_reset_on_return=None,
         )
+        event.listen(self.engine, "reset", _reset)
         self._apart = create_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         for engine in (self.engine, self._apart):
             event.listen(engine, "do_connect", self._connect)
 
     @contextlib.contextmanager
     def transaction(
-        self, begin: str, *, apart: bool = False
+        self, begin: str, *, apart: bool = False, reads: bool = False
     ) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
         """Open a transaction by the statements `begin`, and commit it when the block is left normally.
 
         Where the block has sent the COMMIT itself, with its last writes, no other is sent. Yields the
         connection and the row that the last of the statements returned; they are one message to the server.
         What the database raises in the block leaves it as a `StorageError`. With `apart` the connection is
-        none of the pool's, for what goes on for long.
+        none of the pool's, for what goes on for long. With `reads` nothing was written, so that nobody waits
+        for the end: who has the connection next hears of it.
         """
-        with translated(), self._begun(self._apart if apart else self.engine, begin) as (connection, row):
+        run = partial(_run, statements=begin)
+        with translated(), self._begun(self._apart if apart else self.engine, run) as (connection, row):
             try:
                 yield connection, row
             except BaseException:
                 _roll_back(connection)
                 raise
-            if _driver(connection).pgconn.transaction_status != TransactionStatus.IDLE:
+            driver = _driver(connection)
+            if reads and not connection.in_transaction():  # SQLAlchemy waits for the end of its own
+                driver.hear()
+                driver.send_off(b"COMMIT")
+            elif driver.pgconn.transaction_status != TransactionStatus.IDLE:
                 _run(connection, "COMMIT")
 
     def ask(self, statement: str) -> Sequence[Any] | None:
         """Run one statement without parameters or transaction, in one round trip; return its first row."""
-        with translated(), self._begun(self.engine, statement) as (_, row):
+        with translated(), self._begun(self.engine, partial(_run, statements=statement)) as (_, row):
             return row
 
+    def at_once(self, settings: Statement, writes: Due) -> None:
+        """Do all of a transaction in one message: what it writes, after what holds for it alone."""
+        # A message without BEGIN and COMMIT is a transaction too, and done sooner. But the driver ends also
+        # one that it could not put together to the end, and would keep some of several writes.
+        alone = len(writes) == 1
+        message = [settings, *writes] if alone else [("BEGIN", ()), settings, *writes, ("COMMIT", ())]
+        with translated(), self._begun(self.engine, lambda lent: _driver(lent).hear()) as (connection, _):
+            try:
+                send(connection, message)
+            except BaseException:
+                _roll_back(connection)
+                raise
+
     @contextlib.contextmanager
-    def _begun(self, engine: Engine, begin: str) -> Iterator[tuple[Connection, Sequence[Any] | None]]:
-        """Yield a connection on which `begin` has run, past those that died while nobody used them."""
+    def _begun[T](self, engine: Engine, begin: Callable[[Connection], T]) -> Iterator[tuple[Connection, T]]:
+        """Yield a connection and what `begin` returned for it, past those that died while nobody used them.
+
+        What `begin` does must be without effect if the connection is lost.
+        """
         begun = time.monotonic()
         deadline = begun + self.limits.pool_timeout + self.limits.connect_timeout
         while True:
             connection = engine.connect()
             try:
                 with _hurry(connection, self._patience_to_begin(time.monotonic() - begun)):
-                    row = _run(connection, begin)
+                    _driver(connection).hear_out()
+                    answer = begin(connection)
             except psycopg.Error as error:
                 dead = _driver(connection).closed and not isinstance(error, SilentServerError)
                 _hand_back(connection, error)
@@ -160,7 +207,7 @@ class Database:
                     continue  # nothing was done yet, and the server may have been restarted since
                 raise
             try:
-                yield connection, row
+                yield connection, answer
             finally:
                 _hand_back(connection, None)
             return
@@ -265,6 +312,12 @@ def _roll_back(connection: Connection) -> None:
     if not connection.invalidated and not _driver(connection).closed:
         with contextlib.suppress(psycopg.Error):
             _run(connection, "ROLLBACK")
+
+
+def _reset(connection: DeadlineConnection, *_: object) -> None:
+    """Undo what a connection still has open when it comes back to its pool."""
+    if not connection.unheard:
+        connection.rollback()
 
 
 def _hand_back(connection: Connection, error: psycopg.Error | None) -> None:

@@ -134,6 +134,25 @@ def test_a_frozen_server_is_given_up_in_time_and_used_again_after(
     assert count(storage) == 1
 
 
+def test_the_end_of_what_only_reads_is_not_waited_for(
+    server: PrivateServer, storage: PostgresStorage
+) -> None:
+    add(storage, 1)
+    assert server.pid is not None
+    frozen = [server.pid, *children(server.pid)]
+    try:
+        with storage.scoped(Scope()).reading() as stores:
+            assert stores.patterns.count() == 1
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            left = time.monotonic()
+        assert time.monotonic() - left < SHORT.statement_timeout
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert count(storage) == 1
+
+
 def test_another_writer_is_not_waited_for_without_end(
     storage: PostgresStorage, server: PrivateServer
 ) -> None:

@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from engramia.core.query import Search
+from engramia.providers.postgres.beginning import begin_reading
 from engramia.providers.postgres.sketches import Compared, Sketches, read_sketches
 from engramia.providers.postgres.storage import PostgresStorage
-from engramia.providers.postgres.transaction import ScopeTransaction, begin_reading
+from engramia.providers.postgres.transaction import ScopeTransaction
 from engramia.providers.postgres.vector_plan import VectorPlan
 from engramia.providers.postgres.words import CODE, TASK
 from tests.contract.samples import MODEL, key, record

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from engramia.core.model import Scope
 from engramia.db.session import Database, Limits
 from engramia.errors import StorageUnavailableError
-from engramia.providers.postgres.transaction import ScopeTransaction, begin_reading
+from engramia.providers.postgres.beginning import begin_reading
+from engramia.providers.postgres.transaction import ScopeTransaction
 
 pytestmark = pytest.mark.slow  # a database server
 

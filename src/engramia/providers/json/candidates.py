@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engramia.core.query import Filter, Search
-from engramia.core.ranking import lexical_part, recency_factor, relevance
+from engramia.core.ranking import lexical_part, reached, recency_factor, relevance
 from engramia.core.similarity import CROWD_RANK
 from engramia.providers.json import codec
 from engramia.providers.json.patterns import PatternTable
@@ -19,7 +19,6 @@ type Rows = NDArray[np.intp]
 SCORE_ERROR = 2e-3  # what an error of the cosine can become where the angle is steepest, near equal vectors
 _COSINE_ERROR = 1e-5
 _DAY_MICROS = 86_400_000_000
-_PEAKS = 256
 
 
 def matching(columns: Columns, filter: Filter) -> Mask:
@@ -81,9 +80,9 @@ class Candidates:
         rows, least = self._rows[part], -1.0
         if self.counts[which] > count:
             scores = self._scores[part]
-            reached = float(_reached(scores, count)) - SCORE_ERROR
+            lowest = float(reached(scores, count)) - SCORE_ERROR
             # Whatever was left out lies below this, however inexact its score was.
-            rows, least = rows[scores >= reached], reached + SCORE_ERROR / 2
+            rows, least = rows[scores >= lowest], lowest + SCORE_ERROR / 2
         found = self.near[which].copy()
         found[rows] = True
         return found.nonzero()[0], least
@@ -120,7 +119,7 @@ class Candidates:
             return np.zeros(values.shape, np.bool_)
         if number < size:
             values = np.where(counted, values, np.float32(-2.0))
-        return np.asarray(values >= (_reached(values, CROWD_RANK) - np.float32(2 * _COSINE_ERROR))[:, None])
+        return np.asarray(values >= (reached(values, CROWD_RANK) - np.float32(2 * _COSINE_ERROR))[:, None])
 
     def _scored(self, dense: Floats | None) -> Floats:
         """Return the scores of the possible rows."""
@@ -135,12 +134,3 @@ class Candidates:
         if search.recency_weight:
             scores *= recency(columns, rows, search).astype(np.float32)
         return scores
-
-
-def _reached(values: Floats, count: int) -> Floats:
-    """Return numbers that at least `count` along the last axis of `values` reach, and not many more."""
-    peaks = max(_PEAKS, 8 * count)
-    heights = values.shape[-1] // peaks
-    if heights > 1:  # the highest of each of many groups: ordering those costs less than ordering all
-        values = values[..., : heights * peaks].reshape(*values.shape[:-1], heights, peaks).max(axis=-2)
-    return np.asarray(np.partition(values, -count, axis=-1)[..., -count])

@@ -1,21 +1,26 @@
 """The activity port over one transaction."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, and_, bindparam, delete, or_, select
+from sqlalchemy import Integer, and_, bindparam, delete, or_, select
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from engramia.core import limits
-from engramia.core.model import ActivityCounts, Event, EventKind, ReuseTier
+from engramia.core.model import ActivityCounts, Event, EventKind
 from engramia.core.query import Page
-from engramia.providers.postgres import rows
+from engramia.providers.postgres.event_rows import (
+    KEPT,
+    SWEEP_EVERY,
+    event_of,
+    event_values,
+    recording,
+    recording_values,
+    totals,
+)
 from engramia.providers.postgres.tables import events
-from engramia.providers.postgres.transaction import ScopeTransaction, ours
-
-_KEPT = timedelta(days=limits.EVENTS_KEPT_DAYS)
-_SWEEP_EVERY = 256
-"""Events after which those beyond the limits are deleted; until then they are only not shown."""
+from engramia.providers.postgres.transaction import ScopeRow, ScopeTransaction, ours
 
 _oldest: BindParameter[datetime] = bindparam("oldest")
 _first: BindParameter[int] = bindparam("first_kept")
@@ -40,35 +45,17 @@ class PostgresActivityLog:
 
     def __init__(self, transaction: ScopeTransaction) -> None:
         self._transaction = transaction
+        self._happened: list[dict[str, Any]] = []
+        transaction.before_commit.append(self._write)
 
     def record(self, *happened: Event) -> None:
         """Append events in order and add to the counts."""
-        row = self._transaction.row
-        first = row.next_event
-        places = enumerate(happened, first)
-        self._transaction.insert_later(
-            events, [{"place": place, **event_values(event)} for place, event in places]
-        )
-        row.next_event += len(happened)
-        for event in happened:
-            self._count(event)
-        if row.next_event // _SWEEP_EVERY > first // _SWEEP_EVERY:
-            self._transaction.write(_GONE, **self._kept())
-
-    def _count(self, event: Event) -> None:
-        row = self._transaction.row
-        row.newest_event = event.ts if row.newest_event is None else max(row.newest_event, event.ts)
-        if event.kind is EventKind.LEARN:
-            row.runs += 1
-            row.successes += event.eval_score is not None and event.eval_score >= limits.SUCCESS_SCORE
-        else:
-            row.recalls += 1
-            row.reused += event.reuse_tier in {ReuseTier.DUPLICATE, ReuseTier.ADAPT}
+        self._transaction.check_writable()
+        self._happened += map(event_values, happened)
 
     def counts(self) -> ActivityCounts:
         """Return the totals since the scope began."""
-        self._transaction.check_open()
-        row = self._transaction.row
+        row = self._current()
         return ActivityCounts(row.runs, row.successes, row.recalls, row.reused)
 
     def events(self, *, since: datetime | None, kind: EventKind | None, limit: int) -> Page[Event]:
@@ -87,34 +74,39 @@ class PostgresActivityLog:
 
     def _kept(self) -> dict[str, Any]:
         """Return since when, and from which place on, events are kept; nothing while there is none."""
-        self._transaction.check_open()
-        row = self._transaction.row
+        row = self._current()
         if row.newest_event is None:
             return {}
-        return {"oldest": row.newest_event - _KEPT, "first_kept": row.next_event - limits.EVENTS_KEPT}
+        return {"oldest": row.newest_event - KEPT, "first_kept": row.next_event - limits.EVENTS_KEPT}
 
+    def _current(self) -> ScopeRow:
+        """Return the row of the scope, with everything written that was recorded."""
+        self._transaction.check_open()
+        row = self._transaction.row
+        self._write()
+        return row
 
-def event_values(event: Event) -> dict[str, Any]:
-    """Return the row of an event, but its place."""
-    for name, value in (("eval_score", event.eval_score), ("similarity", event.similarity)):
-        rows.finite(value or 0.0, name)
-    return {
-        "kind": event.kind.value,
-        "ts": event.ts,
-        "eval_score": event.eval_score,
-        "similarity": event.similarity,
-        "reuse_tier": event.reuse_tier and event.reuse_tier.value,
-        "pattern_key": rows.optional_text(event.pattern_key, "pattern_key"),
-    }
+    def _write(self) -> None:
+        """Write what was recorded: blindly if the row of the scope was not read, and need not be."""
+        happened, self._happened = self._happened, []
+        if not happened:
+            return
+        if self._transaction.begun:
+            self._append(happened)
+        else:
+            self._transaction.write_later(recording(len(happened)), **recording_values(happened))
 
-
-def event_of(row: Row[Any]) -> Event:
-    """Return the event of a row."""
-    return Event(
-        EventKind(row.kind),
-        rows.utc(row.ts),
-        row.eval_score,
-        row.similarity,
-        row.reuse_tier and ReuseTier(row.reuse_tier),
-        row.pattern_key,
-    )
+    def _append(self, happened: Sequence[Mapping[str, Any]]) -> None:
+        """Write events behind the last one that the row of the scope knows of."""
+        row = self._transaction.row
+        first = row.next_event
+        self._transaction.insert_later(
+            events, [{"place": place, **event} for place, event in enumerate(happened, first)]
+        )
+        row.next_event += len(happened)
+        for name, more in totals(happened).items():
+            setattr(row, name, getattr(row, name) + more)
+        newest = max(event["ts"] for event in happened)
+        row.newest_event = newest if row.newest_event is None else max(row.newest_event, newest)
+        if row.next_event // SWEEP_EVERY > first // SWEEP_EVERY:
+            self._transaction.write(_GONE, **self._kept())

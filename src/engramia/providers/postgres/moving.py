@@ -15,13 +15,15 @@ from engramia.core.jobs import UNFINISHED, Job
 from engramia.core.model import ActivityCounts, Event, FeedbackItem, PatternRecord, Scope
 from engramia.db.session import Limits
 from engramia.providers.postgres import tables
-from engramia.providers.postgres.activity_log import PostgresActivityLog, event_of, event_values
+from engramia.providers.postgres.activity_log import PostgresActivityLog
+from engramia.providers.postgres.beginning import begin_reading, begin_writing
+from engramia.providers.postgres.event_rows import event_of, event_values
 from engramia.providers.postgres.feedback_store import PostgresFeedbackStore
 from engramia.providers.postgres.job_store import PostgresJobStore
 from engramia.providers.postgres.pattern_writer import PatternWriter
 from engramia.providers.postgres.records import read_records
 from engramia.providers.postgres.storage import PostgresStorage
-from engramia.providers.postgres.transaction import ScopeTransaction, begin_reading, begin_writing, ours
+from engramia.providers.postgres.transaction import ScopeTransaction, ours
 
 _AT_ONCE = 512
 _EVERY = 2**31 - 2

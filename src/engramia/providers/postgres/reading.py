@@ -34,4 +34,4 @@ class ReadingPlace:
         return self._on_primary()
 
     def _on_primary(self) -> Opened:
-        return self._stack.enter_context(self._database.transaction(self._begin))
+        return self._stack.enter_context(self._database.transaction(self._begin, reads=True))

@@ -110,6 +110,7 @@ class _Recall:
         self._width = 1
         self._pool = source.pool(self._width)
         self._scored: list[Scored] = []
+        self._said: dict[int, list[str]] = {}
 
     def found(self) -> _Found:
         """Return what the page that was asked for shows."""
@@ -165,15 +166,21 @@ class _Recall:
         return head + list(ranked[size:])
 
     def _bonus(self, one: Scored) -> float:
-        order = word_order(self._words, words(one.task))
+        order = word_order(self._words, self._words_of(one))
         agrees = not differ(self._search.task, one.task)
         return head_bonus(order, agrees=agrees, dense=one.dense, fusion=self._search.fusion)
+
+    def _words_of(self, one: Scored) -> list[str]:
+        said = self._said.get(one.number)
+        if said is None:
+            said = self._said[one.number] = words(one.task)
+        return said
 
     def _one_per_group(self, ranked: Sequence[Scored]) -> Iterator[Scored]:
         """Yield those, best first, whose task repeats no earlier one."""
         numbers: dict[str, int] = {}
         groups = one_per_group(
-            (place, {numbers.setdefault(word, len(numbers)) for word in words(one.task)})
+            (place, {numbers.setdefault(word, len(numbers)) for word in self._words_of(one)})
             for place, one in enumerate(ranked)
         )
         return (ranked[place] for place in groups)

@@ -21,10 +21,11 @@ from engramia.db.bigints import Bigints
 from engramia.db.session import Database
 from engramia.errors import StorageError
 from engramia.providers.postgres import arrays
+from engramia.providers.postgres.beginning import begin_reading
 from engramia.providers.postgres.pools import Floats, Numbers
 from engramia.providers.postgres.rows import NUMBERS
 from engramia.providers.postgres.tables import pattern_texts, pattern_vectors, patterns
-from engramia.providers.postgres.transaction import ScopeRow, ScopeTransaction, begin_reading, ours
+from engramia.providers.postgres.transaction import ScopeRow, ScopeTransaction, ours
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK
 
 _log = logging.getLogger("engramia.storage")

@@ -26,6 +26,12 @@ from engramia.errors import StorageError
 from engramia.providers.postgres import rows, tables
 from engramia.providers.postgres.activity_log import PostgresActivityLog
 from engramia.providers.postgres.audit_trail import PostgresAuditTrail
+from engramia.providers.postgres.beginning import (
+    begin_queueing,
+    begin_reading,
+    begin_unread,
+    begin_writing,
+)
 from engramia.providers.postgres.feedback_store import PostgresFeedbackStore
 from engramia.providers.postgres.idempotency_store import PostgresIdempotencyStore
 from engramia.providers.postgres.job_store import JOBS_CHANNEL, PostgresJobStore
@@ -34,13 +40,7 @@ from engramia.providers.postgres.pattern_store import PostgresPatternStore
 from engramia.providers.postgres.reading import ReadingPlace
 from engramia.providers.postgres.records import RecordsApart
 from engramia.providers.postgres.sketches import SketchMaker
-from engramia.providers.postgres.transaction import (
-    ScopeTransaction,
-    begin_queueing,
-    begin_reading,
-    begin_writing,
-    ours,
-)
+from engramia.providers.postgres.transaction import Late, ScopeTransaction, ours
 from engramia.providers.postgres.vector_plan import VectorPlan
 
 _log = logging.getLogger("engramia.storage")
@@ -124,15 +124,28 @@ class PostgresScopedStorage:
     def _writing(self, *, durable: bool) -> AbstractContextManager[ScopeTransaction]:
         idle = self._storage.database.limits.idle_timeout
         begin = begin_writing(self._scope, durable=durable, idle=idle)
-        return self._transaction(begin, durable=durable)
+        return self._transaction(begin) if durable else self._late(begin)
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str, *, durable: bool = True) -> Iterator[ScopeTransaction]:
+    def _late(self, begin: str) -> Iterator[ScopeTransaction]:
+        """Open a transaction that begins with its first question: one that only counts asks none."""
+        database = self._storage.database
+        with self._storage.entered(self._scope), contextlib.ExitStack() as stack:
+            late = Late(
+                lambda: stack.enter_context(database.transaction(begin)),
+                lambda writes: database.at_once(begin_unread(self._scope), writes),
+            )
+            transaction = ScopeTransaction(None, self._scope, None, writable=True, late=late)
+            stack.callback(transaction.close)
+            yield transaction
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[ScopeTransaction]:
         with (
             self._storage.entered(self._scope),
             self._storage.database.transaction(begin) as (connection, row),
         ):
-            transaction = ScopeTransaction(connection, self._scope, row, writable=True, durable=durable)
+            transaction = ScopeTransaction(connection, self._scope, row, writable=True)
             try:
                 yield transaction
             finally:

@@ -6,7 +6,7 @@ from itertools import batched
 import numpy as np
 
 from engramia.core.query import Search
-from engramia.core.ranking import lexical_part
+from engramia.core.ranking import lexical_part, reached
 from engramia.core.similarity import CROWD_RANK
 from engramia.providers.postgres.pools import ERROR, Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
 from engramia.providers.postgres.scope_table import ScopeTable
@@ -71,12 +71,12 @@ class TableSource:
 
     def _crowd(self, cosines: Floats, vector: Floats) -> float:
         """Return the crowd exactly: the sums of a product over many rows depend on what else was asked."""
-        dense = np.flatnonzero(self._table.columns.dense[: self._table.columns.size])
-        if len(dense) < CROWD_RANK:
+        dense = self._table.columns.dense[: self._table.columns.size]
+        if np.count_nonzero(dense) < CROWD_RANK:
             return 0.0
-        near = cosines[dense]
-        reached = np.partition(near, -CROWD_RANK)[-CROWD_RANK] - 2 * ERROR
-        return crowd_of(self._cosines(dense[near >= reached], vector))
+        near = cosines if dense.all() else np.where(dense, cosines, np.float32(-2.0))
+        (rows,) = (near >= reached(near, CROWD_RANK) - 2 * ERROR).nonzero()
+        return crowd_of(self._cosines(rows, vector))
 
     def score(self, rows: Numbers) -> list[Scored]:
         """Return these patterns with their exact scores."""

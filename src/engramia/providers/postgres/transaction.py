@@ -1,6 +1,5 @@
 """What the stores of one `reading()` or `writing()` block share: the connection and the row of the scope."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -25,9 +24,8 @@ from sqlalchemy import (
 )
 
 from engramia.core.model import Scope
-from engramia.db.driver import Params, fetch, fetch_each, insertions, ready, send
+from engramia.db.driver import Due, Statement, fetch, fetch_each, insertions, ready, send
 from engramia.db.faults import translated
-from engramia.db.scoped import scope_settings
 from engramia.db.session import patience
 from engramia.errors import StorageError, StorageUnavailableError
 from engramia.providers.postgres.tables import scopes
@@ -59,19 +57,27 @@ class ScopeRow:
     COUNTERS: ClassVar = frozenset({"patterns", "dense", "runs", "successes", "recalls", "reused"})
 
 
-_COLUMNS = tuple(field.name for field in fields(ScopeRow))
-_REQUIRED = _COLUMNS.index("next_number")
-_NO_ROW = (None, 0, *(None for _ in _COLUMNS))
+COLUMNS = tuple(field.name for field in fields(ScopeRow))
+_REQUIRED = COLUMNS.index("next_number")
+_NO_ROW = (None, 0, *(None for _ in COLUMNS))
 _SEEN = ("embedding_model", "dimension", "next_number", "words_epoch", "patterns", "dense")
 """What does not change unless searches see something else."""
-_NEXT = "nextval('engramia_revisions')"
 _SAVEPOINT, _BACK = text("SAVEPOINT asked"), text("ROLLBACK TO SAVEPOINT asked")
 _DURABLE = text("SET LOCAL synchronous_commit TO DEFAULT")
-_COMMIT: tuple[str, Params] = ("COMMIT", ())
+_COMMIT: Statement = ("COMMIT", ())
 
 
 type Opened = tuple[Connection, Sequence[Any] | None]
 """A transaction that has begun: its connection, and the row of its scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """How a transaction goes on that is not begun before it asks anything."""
+
+    begin: Callable[[], Opened]
+    at_once: Callable[[Due], None]
+    """Does all that the transaction writes in one message, if it never asked anything."""
 
 
 def ours(table: Table) -> ColumnElement[bool]:
@@ -84,37 +90,66 @@ class ScopeTransaction:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Connection | None,
         scope: Scope,
         row: Sequence[Any] | None,
         *,
         writable: bool,
-        durable: bool = True,
         elsewhere: Callable[[StorageError], Opened | None] | None = None,
+        late: Late | None = None,
     ) -> None:
-        """Work on `connection`, begun as `durable` says.
+        """Work on `connection`; without one, as `late` says, and then nothing need be durable.
 
         `elsewhere` opens the transaction anew if it is lost, None if it cannot.
         """
-        self._connection = connection
+        self._late = late
         self._elsewhere = elsewhere
         self._asked = False
-        self._writable, self._durable = writable, durable
+        self._writable, self._durable = writable, late is None
         self._open = True
         self._broken = False
+        self.scope = scope
+        if connection is not None:
+            self._take(connection, row)
+        self.before_commit: list[Callable[[], None]] = []
+        """What the stores still have to write, in order."""
+        self._held_back: list[Statement] = []
+        self._persist_until: float | None = None
+
+    def _take(self, connection: Connection, row: Sequence[Any] | None) -> None:
+        """Go on from what the beginning of the transaction answered."""
         given: Sequence[Any] = _NO_ROW if row is None else row
+        self._opened = connection
         self.server: object = given[0]
         """Which run of which server this is: what was remembered of another is not known here."""
         self._fresh: int = given[1]
         values = given[2:]
         self._there = values[_REQUIRED] is not None
-        self.scope = scope
         self._before = ScopeRow(*values) if self._there else ScopeRow()
-        self.row = replace(self._before)
-        self.before_commit: list[Callable[[], None]] = []
-        """What the stores still have to write, in order."""
-        self._held_back: list[tuple[str, Params]] = []
-        self._persist_until: float | None = None
+        self._row = replace(self._before)
+
+    def _begin(self) -> None:
+        """Begin the transaction if that has not been done yet."""
+        if self._late is not None:
+            opened = self._late.begin()
+            self._late = None
+            self._take(*opened)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was asked yet, so that the row of the scope is known."""
+        return self._late is None
+
+    @property
+    def row(self) -> ScopeRow:
+        """The row of the scope, with what this transaction changes in it."""
+        self._begin()
+        return self._row
+
+    @property
+    def _connection(self) -> Connection:
+        self._begin()
+        return self._opened
 
     def persist(self, seconds: float) -> None:
         """Repeat statements that take too long, for up to `seconds` from now.
@@ -159,7 +194,7 @@ class ScopeTransaction:
         due = self._take_due()
         return self._ask(lambda: fetch_each(self._connection, statements, self._of | values, after=due))
 
-    def _take_due(self) -> list[tuple[str, Params]]:
+    def _take_due(self) -> list[Statement]:
         """Return what is held back, to be sent with what follows."""
         self.check_open()
         due, self._held_back = self._held_back, []
@@ -189,7 +224,8 @@ class ScopeTransaction:
 
     def revise(self) -> int:
         """Note that what a search can see changes; return the revision that changed patterns must bear."""
-        self.row.revision = self._fresh
+        row = self.row
+        row.revision = self._fresh
         return self._fresh
 
     def write(self, statement: Executable, **values: Any) -> int:
@@ -209,6 +245,10 @@ class ScopeTransaction:
             write()
         if self._broken:
             raise StorageError("A write of this transaction failed; nothing of it was kept.")
+        if self._late is not None:
+            if self._held_back:
+                self._late.at_once(self._held_back)
+            return
         self._keep_row()
         if self._held_back:
             self._held_back.append(_COMMIT)
@@ -231,7 +271,7 @@ class ScopeTransaction:
 
     def over(self, connection: Connection) -> "ScopeTransaction":
         """Return a transaction for reading over another connection that sees what this one does."""
-        row = [self.server, self._fresh, *(getattr(self.row, name) for name in _COLUMNS)]
+        row = [self.server, self._fresh, *(getattr(self.row, name) for name in COLUMNS)]
         return ScopeTransaction(connection, self.scope, row, writable=False)
 
     @property
@@ -287,76 +327,26 @@ class ScopeTransaction:
         known = ("revision", "embedding_model") if self._asked else ("embedding_model",)
         if any(getattr(there.row, name) != getattr(self.row, name) for name in known):
             return False
-        self._connection, self.server, self.row = opened[0], there.server, there.row
+        self._opened, self.server, self._row = opened[0], there.server, there.row
         self._persist_until = None  # there is no savepoint there
         return True
 
     def _keep_row(self) -> None:
         if any(getattr(self.row, name) != getattr(self._before, name) for name in _SEEN):
             self.revise()
-        changed = [name for name in _COLUMNS if getattr(self.row, name) != getattr(self._before, name)]
+        changed = [name for name in COLUMNS if getattr(self.row, name) != getattr(self._before, name)]
         if not changed:
             return
         if "revision" in changed and not self._durable:
             # Whoever has seen a revision must never see it again with something else in it, after a crash.
             self.write_later(_DURABLE)
         if not self._there:
-            self.insert_later(scopes, [{name: getattr(self.row, name) for name in _COLUMNS}])
+            self.insert_later(scopes, [{name: getattr(self.row, name) for name in COLUMNS}])
             return
         values = {f"new_{name}": getattr(self.row, name) for name in changed}
         for name in ScopeRow.COUNTERS.intersection(changed):
             values[f"new_{name}"] -= getattr(self._before, name)
         self.write_later(_row_update(tuple(changed)), **values)
-
-
-def begin_reading(scope: Scope) -> str:
-    """Return the statements that open a transaction for reading one scope; the last returns its row."""
-    return "; ".join(
-        ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", scope_settings(scope), _select_row(scope, "0"))
-    )
-
-
-def begin_writing(scope: Scope, *, durable: bool, idle: float) -> str:
-    """Return the statements that open a transaction as the scope's only writer; the last returns its row.
-
-    A process that says nothing for `idle` seconds loses it, so that one that was stopped holds up nobody.
-    """
-    lock = f"pg_advisory_xact_lock({_lock_number(scope)})"
-    commit = () if durable else ("set_config('synchronous_commit', 'off', true)",)
-    return _begin(scope, _idle(idle), *commit, lock, fresh=_NEXT)
-
-
-def begin_queueing(scope: Scope, *, idle: float) -> str:
-    """Do what `begin_writing` does, without a wait for the scope's writers: for its jobs alone."""
-    return _begin(scope, _idle(idle), fresh="0")
-
-
-def _idle(seconds: float) -> str:
-    return f"set_config('idle_in_transaction_session_timeout', '{int(seconds * 1000)}', true)"
-
-
-def _begin(scope: Scope, *calls: str, fresh: str) -> str:
-    # One statement for all calls: each result is one more for the driver to take.
-    return "; ".join(
-        ("BEGIN", scope_settings(scope), f"SELECT {', '.join(calls)}", _select_row(scope, fresh))
-    )
-
-
-def _select_row(scope: Scope, fresh: str) -> str:
-    """Return the statement for which server this is, `fresh`, and the scope's row or nulls."""
-    # As literals: a `Scope` holds nothing but letters, digits, `_`, `.` and `-`.
-    return (
-        f"SELECT pg_postmaster_start_time(), {fresh}, {', '.join(_COLUMNS)} "  # noqa: S608 - see above
-        f"FROM (SELECT) AS one LEFT JOIN scopes ON tenant_id = '{scope.tenant_id}' "
-        f"AND project_id = '{scope.project_id}'"
-    )
-
-
-@lru_cache(maxsize=4096)
-def _lock_number(scope: Scope) -> int:
-    """Return the number that writers of the scope lock; two scopes with one number would only wait."""
-    name = f"{scope.tenant_id}/{scope.project_id}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True)
 
 
 @lru_cache(maxsize=64)
