@@ -66,44 +66,58 @@ class Bounds:
     micros: Numbers | None
     """When they were created; needed only if age counts."""
 
+    def at(self, places: NDArray[np.intp]) -> "Bounds":
+        """Return what is known of some of them."""
+        return Bounds(
+            self.numbers[places],
+            None if self.cosines is None else self.cosines[places],
+            self.task[places],
+            self.code[places],
+            self.quality[places],
+            None if self.micros is None else self.micros[places],
+        )
+
 
 def whole_pool(search: Search, found: Bounds, crowd: float) -> Pool:
     """Return all patterns that can match, with bounds of their scores."""
+    places = np.flatnonzero(_possible(search, found))
+    some = found.at(places)  # mostly few: what they score is worked out for them alone
+    score = relevance(some.cosines, some.task, some.code, search.fusion).astype(np.float64) + ERROR
+    if some.cosines is not None:
+        score[some.cosines > _STEEP] += _STEEP_ERROR
+    if search.eval_weighted:
+        score *= some.quality
+    if search.recency_weight and some.micros is not None:
+        age = age_days(search, some.micros)
+        score *= recency_factor(age, search.recency_half_life_days, search.recency_weight)
+    order, bounds = _ordered(score)
+    return Pool(some.numbers[order], bounds, crowd=crowd, whole=True)
+
+
+def _possible(search: Search, found: Bounds) -> NDArray[np.bool_]:
+    """Return which patterns a match can be."""
     fusion, cosines = search.fusion, found.cosines
     if cosines is None:
-        possible = lexical_part(found.task, found.code, fusion) >= fusion.min_lexical - ERROR
-    else:
-        possible = np.maximum(cosines, np.float32(0.0)) >= search.min_similarity - ERROR
-        absent = np.flatnonzero(np.isnan(cosines))
-        if absent.size:
-            alone = lexical_part(found.task[absent], found.code[absent], fusion)
-            possible[absent] = alone >= fusion.min_lexical - ERROR
-    score = relevance(cosines, found.task, found.code, fusion).astype(np.float64) + ERROR
-    if cosines is not None:
-        score[cosines > _STEEP] += _STEEP_ERROR
-    if search.eval_weighted:
-        score *= found.quality
-    if search.recency_weight and found.micros is not None:
-        age = age_days(search, found.micros)
-        score *= recency_factor(age, search.recency_half_life_days, search.recency_weight)
-    places, bounds = _ordered(score, np.flatnonzero(possible))
-    return Pool(found.numbers[places], bounds, crowd=crowd, whole=True)
+        return np.asarray(lexical_part(found.task, found.code, fusion) >= fusion.min_lexical - ERROR)
+    possible = np.maximum(cosines, np.float32(0.0)) >= search.min_similarity - ERROR
+    absent = np.flatnonzero(np.isnan(cosines))
+    if absent.size:
+        alone = lexical_part(found.task[absent], found.code[absent], fusion)
+        possible[absent] = alone >= fusion.min_lexical - ERROR
+    return np.asarray(possible)
 
 
-def _ordered(
-    score: NDArray[np.float64], places: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _ordered(score: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return places by descending bound of their score; beyond the best, hardly ever needed, in no order."""
-    score = score[places]
     if len(score) <= 2 * _IN_ORDER:
         order = np.argsort(-score, kind="stable")
-        return places[order], score[order]
+        return order, score[order]
     parted = np.argpartition(-score, _IN_ORDER)
     best, rest = parted[:_IN_ORDER], parted[_IN_ORDER:]
     best = best[np.argsort(-score[best], kind="stable")]
     bounds = np.full(len(score), score[rest].max())
     bounds[:_IN_ORDER] = score[best]
-    return places[np.concatenate((best, rest))], bounds
+    return np.concatenate((best, rest)), bounds
 
 
 def crowd_of(values: Floats) -> float:
