@@ -29,7 +29,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from benchmarks.postgres_large import SETTINGS, learn, measure_large
-from benchmarks.storage_speed import Corpus, Taken, compared, spread, timed
+from benchmarks.storage_speed import Corpus, Known, Taken, compared, spread, timed
 from engramia import Memory
 from engramia.core.calibration import calibration_for
 from engramia.core.embedding import unit_rows
@@ -135,13 +135,12 @@ def measure(storage: PostgresStorage, bare: Bare, corpus: Corpus, size: int) -> 
     new = [corpus.record(10**7 + turn) for turn in range(_REPEATS)]
     new_vectors = embeddings.embed([record.pattern.task for record in new])
     asked = queries(corpus, size)
-    searches = [
-        partial(search, scope, task, vector, new[0])
-        for task, vector in zip(asked, embeddings.embed(asked), strict=True)
-    ]
+    known = Known()
+    known.vectors = dict(zip(asked, embeddings.embed(asked), strict=True))
+    searches = [partial(search, scope, task, vector, new[0]) for task, vector in known.vectors.items()]
     first = timed(searches[0])
     searched, trips = in_turn(searches, bare.trip)
-    recalled, _ = in_turn(recalls(storage, f"p{size}", embeddings, asked), bare.trip)
+    recalled, _ = in_turn(recalls(storage, f"p{size}", known, asked), bare.trip)
     learned, inserted = in_turn(
         [partial(learn, scope, *one) for one in zip(new, new_vectors, strict=True)], bare.insert
     )
@@ -160,11 +159,9 @@ def measure(storage: PostgresStorage, bare: Bare, corpus: Corpus, size: int) -> 
     }
 
 
-def recalls(
-    storage: PostgresStorage, project: str, embeddings: WordSums, asked: Sequence[str]
-) -> list[Action]:
-    """Return calls of `Memory.recall`; its embedding is only sums of vectors that are known."""
-    memory = Memory(storage=storage, embeddings=embeddings, llm=None, scope=Scope("bench", project))
+def recalls(storage: PostgresStorage, project: str, known: Known, asked: Sequence[str]) -> list[Action]:
+    """Return calls of `Memory.recall`."""
+    memory = Memory(storage=storage, embeddings=known, llm=None, scope=Scope("bench", project))
     return [partial(memory.recall, task) for task in asked]
 
 

@@ -66,7 +66,7 @@ def _together[A, Q, R](
 
 
 def _query(body: schemas.RecallRequest) -> recalling.Query:
-    wanted = dict(body)
+    wanted = dict(vars(body))
     chosen = recalling.check_filter(
         **{name: wanted.pop(name) for name in ("classification", "source", "min_score")}
     )
