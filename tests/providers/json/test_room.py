@@ -1,5 +1,6 @@
 """The room behind a journal's last line: lines are written into it, and nobody takes it for anything else."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from engramia.core.model import Scope
@@ -80,6 +81,18 @@ def test_closing_a_scope_that_somebody_erased_does_not_bring_it_back(tmp_path: P
         with opened(tmp_path) as other:
             other.erase()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_cuts_nothing_of_a_file_that_was_not_read(tmp_path: Path) -> None:
+    with opened(tmp_path) as scope:
+        add(scope, 1)
+        with suppress(RuntimeError), scope.writing() as stores:  # what is in memory is forgotten
+            stores.patterns.delete([key(1)])
+            raise RuntimeError
+        with journal_of(tmp_path).open("r+b") as file:
+            file.write(bytes(10))
+        before = journal_of(tmp_path).read_bytes()
+    assert journal_of(tmp_path).read_bytes() == before
 
 
 def test_the_room_that_a_killed_process_left_is_used_by_the_next(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from engramia.providers.json.disk import end_of_data, write_at
 from engramia.providers.json.manifest import Manifest, open_manifest, read_manifest, write_manifest
 from engramia.providers.json.snapshot import Header, read_header
-from engramia.providers.json.tail import Batch, Cursor, Scan
+from engramia.providers.json.tail import UNKNOWN, Batch, Cursor, Scan
 
 _ROOM = 64 << 10
 """Bytes of room made at once, or as many as the file is long: another process looks through them."""
@@ -74,7 +74,9 @@ class AttachedFile:
     def goes_on(self) -> bool:
         """Whether there is anything but room behind the cursor, or not even what was read."""
         offset = self.cursor.offset
-        return self.torn or (self.length != offset and os.pread(self.fd, 1, offset) != b"\0")
+        if self.torn or self.cursor.seq == UNKNOWN:
+            return True
+        return self.length != offset and os.pread(self.fd, 1, offset) != b"\0"
 
     def scan(self) -> tuple[Scan, Iterator[Batch]]:
         """Return a scan from the cursor to the last byte that says anything, and its batches."""

@@ -116,7 +116,7 @@ class Journal:
         if file is None or found is None or not file.is_at(found):
             self._attach(found, shut_out=shut_out)
             file = self._file
-        if file is not None and (file.goes_on or file.cursor.seq == UNKNOWN):
+        if file is not None and file.goes_on:
             return self._read_on(file, shut_out=shut_out)
         return None
 
