@@ -103,10 +103,13 @@ def test_the_room_that_a_killed_process_left_is_used_by_the_next(tmp_path: Path)
     journal_of(tmp_path).write_bytes(left)
     with opened(tmp_path) as scope:
         assert keys(scope) == numbered(0, 1, 2)
+    assert journal_of(tmp_path).read_bytes() == left, "who only reads changes nothing"
+    with opened(tmp_path) as scope:
         add(scope, 3)
         assert journal_of(tmp_path).stat().st_size == len(left)
         assert keys(scope) == numbered(0, 1, 2, 3)
         assert scope.describe()["wrong"] == []
+    assert journal_of(tmp_path).read_bytes() == said(tmp_path)
 
 
 def test_a_disk_with_space_for_a_line_but_none_for_room_takes_the_line(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ class AttachedFile:
         self.generation = header.generation if header else known.generation if known else 0
         self.length = found.st_size
         """The file's length in bytes, room included, when it was last looked at."""
+        self.written = False
+        """Whether anything was written here, by which there may be room behind the last line."""
         self.cursor = Cursor()
         self.torn = False
         """Whether something that is no whole transaction was found behind the cursor, maybe behind zeros."""
@@ -66,11 +68,6 @@ class AttachedFile:
         return True
 
     @property
-    def has_room(self) -> bool:
-        """Whether the file is longer than what was read of it."""
-        return self.length > self.cursor.offset
-
-    @property
     def goes_on(self) -> bool:
         """Whether there is anything but room behind the cursor, or not even what was read."""
         offset = self.cursor.offset
@@ -90,7 +87,7 @@ class AttachedFile:
 
     def write(self, data: bytes) -> None:
         """Write `data` behind the cursor; if this raises, nothing of it was kept."""
-        offset = self.cursor.offset
+        offset, self.written = self.cursor.offset, True
         if offset + len(data) > self.length and len(data) < _ROOM:
             with contextlib.suppress(OSError):  # a full disk may still have space for the data alone
                 self._write_or_cut(data + bytes(min(_ROOM, offset)))

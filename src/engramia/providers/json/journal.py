@@ -352,9 +352,12 @@ class Journal:
             self._lock.close()
 
     def _give_back_room(self, file: AttachedFile) -> None:
-        """Let the file end with its last line, for people who look at it, unless somebody is writing."""
+        """Let the file end with its last line, for people who look at it, unless somebody is writing.
+
+        Who only read it leaves it as it is.
+        """
         found = disk.status(self._name)
-        if found is None or not (file.is_at(found) and file.has_room and file.writable):
+        if found is None or not (file.written and file.is_at(found)):
             return
         with (
             contextlib.suppress(OSError, StorageError),
