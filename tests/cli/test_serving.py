@@ -1,5 +1,6 @@
 """`engramia serve` and `engramia worker`: real processes, real sockets, real signals."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -87,8 +88,12 @@ def until(condition: Any, seconds: float = 30.0) -> None:
 
 def children(pid: int) -> list[int]:
     """Return the processes below one that serve; not the interpreter's own helper."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):  # it has ended since
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
 
 
 def alive(pid: int) -> bool:
@@ -194,8 +199,8 @@ def test_several_processes_serve_and_one_that_dies_is_replaced(data_path: Path) 
         until(lambda: len(set(children(service.process.pid)) - {first[0]}) == 2)
         counts = {len(service.ask("GET", "/v1/patterns")[1]["patterns"]) for _ in range(20)}
         assert counts == {1}
-        service.signal(signal.SIGTERM)
         last = children(service.process.pid)
+        service.signal(signal.SIGTERM)
         assert service.ended() == ExitCode.OK
         until(lambda: not any(alive(pid) for pid in last))
     assert any("another takes its place" in line for line in service.lines)
