@@ -5,7 +5,7 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Never
 
@@ -349,6 +349,9 @@ class TestNeverRaises:
         class Broken:
             def redact(self, text: str) -> str:
                 raise RuntimeError(f"broken by {text}")
+
+            def suspects(self, texts: Sequence[str]) -> bool:
+                raise RuntimeError(f"broken by {texts}")
 
         make_log(json=True)
         stream = io.StringIO()

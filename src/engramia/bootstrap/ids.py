@@ -2,14 +2,16 @@
 
 from datetime import datetime
 
-from ulid import ULID
+from ulid import ULIDGenerator
+
+_generator = ULIDGenerator()
 
 
 def new_pattern_key(now: datetime) -> str:
     """Return a fresh pattern key: keys made later sort later, to the millisecond."""
-    return f"patterns/{str(ULID.from_datetime(now)).lower()}"
+    return f"patterns/{str(_generator.generate(now)).lower()}"
 
 
 def new_job_id(now: datetime) -> str:
     """Return a fresh job id; ids made later sort later, to the millisecond."""
-    return f"job_{str(ULID.from_datetime(now)).lower()}"
+    return f"job_{str(_generator.generate(now)).lower()}"

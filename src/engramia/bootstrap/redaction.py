@@ -1,5 +1,7 @@
 """Which redactor the settings choose."""
 
+from collections.abc import Sequence
+
 from engramia.core.ports import Redactor
 from engramia.core.redaction import Redactor as SecretRedactor
 from engramia.settings import Settings
@@ -10,6 +12,9 @@ class NoRedaction:
 
     def redact(self, text: str) -> str:
         return text
+
+    def suspects(self, texts: Sequence[str]) -> bool:  # noqa: ARG002 - the protocol's form
+        return False
 
 
 def redactor_from(settings: Settings) -> Redactor:

@@ -45,6 +45,10 @@ class Redactor(Protocol):
         """Return `text` with every finding replaced by a placeholder; the same text for the same input."""
         ...
 
+    def suspects(self, texts: Sequence[str]) -> bool:
+        """Return whether `redact` may change any of `texts`: a look at all of them at once, and no more."""
+        ...
+
 
 class PatternStore(Protocol):
     """The patterns of one scope. A write that names a missing key raises `NotFoundError`."""

@@ -21,7 +21,7 @@ def text(value: object, *, field: str, max_chars: int, blank: bool = False) -> s
         raise ValidationError(f"{field} must not be blank.", field=field)
     if "\0" in value:
         raise ValidationError(f"{field} must not contain NUL characters.", field=field)
-    if _SURROGATE.search(value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise ValidationError(
             f"{field} must not contain lone surrogates (it is not valid Unicode).", field=field
         )
@@ -67,6 +67,8 @@ def _shown(value: float) -> str:
 
 def choice[E: StrEnum](value: object, kind: type[E], *, field: str) -> E:
     """Return `value` as a member of `kind`."""
+    if isinstance(value, kind):
+        return value
     try:
         return kind(str(value))
     except ValueError:

@@ -103,20 +103,22 @@ def check_run(  # noqa: PLR0913 - one argument for each field of a run
     skills: object,
 ) -> Run:
     """Return the run that these values describe, validated first and redacted then."""
+    task = validation.text(task, field="task", max_chars=limits.TASK_MAX_CHARS)
+    code = validation.text(code, field="code", max_chars=limits.CODE_MAX_CHARS)
+    output = validation.optional_text(output, field="output", max_chars=limits.OUTPUT_MAX_CHARS)
+    run_id = validation.optional_text(run_id, field="run_id", max_chars=limits.ID_MAX_CHARS)
+    tags = validation.skills(skills)
+    clean = engine.cleaner([task, code, output or "", run_id or "", *tags])
     return Run(
-        task=engine.clean(validation.text(task, field="task", max_chars=limits.TASK_MAX_CHARS)),
-        code=engine.clean(validation.text(code, field="code", max_chars=limits.CODE_MAX_CHARS)),
+        task=clean(task),
+        code=clean(code),
         eval_score=validation.score(eval_score, field="eval_score"),
-        output=engine.clean_optional(
-            validation.optional_text(output, field="output", max_chars=limits.OUTPUT_MAX_CHARS)
-        ),
+        output=clean(output) if output else output,
         classification=validation.choice(classification, Classification, field="classification"),
         source=validation.choice(source, Source, field="source"),
-        run_id=engine.clean_optional(
-            validation.optional_text(run_id, field="run_id", max_chars=limits.ID_MAX_CHARS)
-        ),
+        run_id=clean(run_id) if run_id else run_id,
         author=validation.optional_text(author, field="author", max_chars=limits.ID_MAX_CHARS),
-        skills=tuple(engine.clean(tag) for tag in validation.skills(skills)),
+        skills=tuple(map(clean, tags)),
     )
 
 

@@ -1,5 +1,6 @@
 """Replaces secrets and personal data in a text by placeholders that name their kind."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -15,6 +16,7 @@ from engramia.core.redaction.personal import PERSONAL
 from engramia.core.redaction.vendors import VENDORS
 
 _PLACEHOLDER = compiled(r"\[REDACTED:[a-z0-9_]{1,40}\]")
+_COUNTS = re.compile(r"\{(?:[3-9]|\d\d)")
 _ROUNDS = 8  # a finding can uncover another that touched it; more than two in a row takes a text made for it
 _CONTINUATION = range(0x80, 0xC0)
 
@@ -40,8 +42,8 @@ class Redactor:
     """Finds and replaces secrets; pure, safe to share between threads, linear in the text's length.
 
     A pass of an automaton over all detectors' triggers says which detectors can find anything; only these
-    run. A text without a trigger costs two passes: triggers that count have one of their own, for in one
-    automaton with the others they would multiply its states.
+    run. A text without a trigger costs two passes: triggers that count beyond two have one of their own, for
+    in one automaton with the others they would multiply its states.
     """
 
     def __init__(self, detectors: Sequence[Detector] | None = None) -> None:
@@ -60,6 +62,10 @@ class Redactor:
             pieces += (data[last : span.start], f"[REDACTED:{span.kind}]".encode())
             last = span.end
         return b"".join((*pieces, data[last:])).decode("utf-8", "surrogatepass")
+
+    def suspects(self, texts: Sequence[str]) -> bool:
+        """Return whether `redact` may change any of `texts`: whether there is a trigger in them."""
+        return bool(self._woken("\0".join(texts).encode("utf-8", "surrogatepass")))
 
     def scan(self, text: str) -> list[Finding]:
         """Return the findings in order; they do not overlap."""
@@ -84,16 +90,21 @@ class Redactor:
         return sorted(found, key=lambda span: span.start)
 
     def _round(self, data: bytes) -> list[Span]:
-        ranks: set[int] = set()
-        for automaton, owners in self._triggers:
-            for hit in automaton.Match(data) or ():
-                ranks.update(owners[hit])
+        ranks = self._woken(data)
         if not ranks:
             return []
         spans = [
             (span.start, rank, span) for rank in sorted(ranks) for span in self._detectors[rank].find(data)
         ]
         return _merged(data, spans)
+
+    def _woken(self, data: bytes) -> set[int]:
+        """Return the ranks of the detectors that have a trigger in `data`."""
+        ranks: set[int] = set()
+        for automaton, owners in self._triggers:
+            for hit in automaton.Match(data) or ():
+                ranks.update(owners[hit])
+        return ranks
 
 
 @lru_cache(maxsize=1)
@@ -103,8 +114,8 @@ def _triggers(detectors: tuple[Detector, ...]) -> tuple[tuple[Any, tuple[list[in
     for rank, detector in enumerate(detectors):
         for trigger in detector.triggers:
             owners.setdefault(trigger, []).append(rank)
-    plain = {trigger: ranks for trigger, ranks in owners.items() if "{" not in trigger}
-    counting = {trigger: ranks for trigger, ranks in owners.items() if "{" in trigger}
+    plain = {trigger: ranks for trigger, ranks in owners.items() if not _COUNTS.search(trigger)}
+    counting = {trigger: ranks for trigger, ranks in owners.items() if _COUNTS.search(trigger)}
     return tuple((_automaton(some), tuple(some.values())) for some in (plain, counting) if some)
 
 
