@@ -129,6 +129,8 @@ class Known:
         self.vectors: dict[str, NDArray[np.float32]] = {}
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if len(texts) == 1:
+            return self.vectors[texts[0]][None]
         return np.stack([self.vectors[text] for text in texts])
 
 

@@ -52,7 +52,8 @@ class OverlapIndex:
         """
         size = len(words)
         needed = ceil(min_jaccard * size - _ROUNDING)
-        postings = sorted((self._rows[word] for word in words if word in self._rows), key=len)
+        known = self._rows
+        postings = sorted([known[word] for word in words if word in known], key=len)
         lacked = len(postings) - needed
         if not words or lacked < 0:
             return []

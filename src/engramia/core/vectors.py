@@ -50,6 +50,8 @@ class Vectors:
         self._blocks: list[Floats] = []
         """Of shape (slices, dimension, width); all but the first hold `_BLOCK` rows, that up to as many."""
         self._width = _WIDEST
+        self._room = 0
+        """How many rows there is room for."""
         self.dimension: int | None = None
         """None while there is no vector."""
 
@@ -59,11 +61,6 @@ class Vectors:
         for part, places, within in self._split(rows):
             part[:, within] = vectors[places].T
 
-    def put_one(self, row: int, vector: Floats) -> None:
-        """Put `vector`, shape (dimension,), into one row, as learning does, without a look for its slice."""
-        self._be_ready(row + 1, len(vector))
-        self._column(row)[:] = vector
-
     def clear(self, row: int) -> None:
         """Zero one row."""
         if row < self._room:
@@ -71,7 +68,7 @@ class Vectors:
 
     def drop(self) -> None:
         """Forget all vectors and their dimension."""
-        self._blocks = []
+        self._blocks, self._room = [], 0
         self.dimension = None
 
     def dot(self, queries: Floats, size: int) -> Floats:
@@ -103,23 +100,17 @@ class Vectors:
         """Return a copy of one row."""
         return self._column(row).copy()
 
-    @property
-    def _room(self) -> int:
-        """How many rows there is room for."""
-        return sum(map(len, self._blocks)) * self._width
-
     def _be_ready(self, rows: int, dimension: int) -> None:
         """Make room for `rows` rows; the first vectors decide on the dimension."""
         if self.dimension is None:
             self.dimension = dimension
             self._width = self._width_for(dimension)
-        self._make_room(rows)
+        if rows > self._room:
+            self._make_room(rows)
 
     def _make_room(self, rows: int) -> None:
         """Make room for `rows` rows: the first block doubles until it is whole, then others join it."""
         whole, wanted = _BLOCK // self._width, -(-rows // self._width)
-        if wanted * self._width <= self._room:
-            return
         if len(self._blocks) < 2:  # noqa: PLR2004 - the first alone
             first = self._empty(min(whole, 1 << (wanted - 1).bit_length()))
             for block in self._blocks:
@@ -127,6 +118,7 @@ class Vectors:
             self._blocks = [first]
         while len(self._blocks) * whole < wanted:
             self._blocks.append(self._empty(whole))
+        self._room = sum(map(len, self._blocks)) * self._width
 
     def _empty(self, slices: int) -> Floats:
         return np.zeros((slices, self.dimension or 0, self._width), dtype=np.float32)

@@ -14,9 +14,17 @@ import pytest
 
 from engramia.core.model import Event, EventKind, Scope
 from engramia.core.query import DecayPolicy, Filter
-from engramia.errors import StorageError, StorageFullError, StorageUnavailableError
+from engramia.errors import (
+    StorageCorruptError,
+    StorageError,
+    StorageFullError,
+    StorageUnavailableError,
+    ValidationError,
+)
 from engramia.providers.json.attached import AttachedFile
+from engramia.providers.json.lines import frame
 from engramia.providers.json.lock import ProcessLock
+from engramia.providers.json.pattern_store import JSONPatternStore
 from engramia.providers.json.storage import JSONScopedStorage, JSONStorage
 from tests.contract.samples import NOW, at_cosine, dense, feedback, key, record, unit
 from tests.faults.steps import PAGE_MAX, STEPS, contents, opened
@@ -49,8 +57,35 @@ def test_every_line_is_json_with_readable_text(tmp_path: Path) -> None:
 def go_on_after_a_failed_write(scope: JSONScopedStorage) -> None:
     with scope.writing() as stores:
         stores.patterns.add(record(2), None)
+        patterns = stores.patterns
+        assert isinstance(patterns, JSONPatternStore)
         with contextlib.suppress(StorageError):
+            patterns._transaction.emit({"kind": "add", "record": {}})
+
+
+def test_a_value_of_another_type_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with opened(tmp_path) as scope, scope.writing() as stores:
+        with pytest.raises(ValidationError, match="reuse_count must be a whole number"):
             stores.patterns.add(record(3, reuse_count="many"), None)
+        stores.patterns.add(record(4), None)
+    with opened(tmp_path) as scope, scope.reading() as stores:
+        assert [one.pattern.key for one in stores.patterns.records(Filter())] == [key(4)]
+
+
+def test_a_pattern_in_the_journal_that_lacks_what_it_needs_is_told_of_at_every_reading(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path) as scope:
+        add(scope, 1)
+    (line,) = [one for one in said(tmp_path).splitlines() if b"task number 1" in one]
+    (event,) = json.loads(line)["events"]
+    event["record"]["reuse_count"] = "many"
+    with journal_of(tmp_path).open("ab") as journal:
+        journal.write(frame(json.loads(line)["seq"] + 1, [json.dumps(event).encode()]))
+    with opened(tmp_path) as scope:
+        for _ in range(2):
+            with pytest.raises(StorageCorruptError, match="lacks what it needs"), scope.reading() as stores:
+                stores.patterns.list(Filter(), limit=1, offset=0)
 
 
 def test_a_transaction_with_a_write_that_failed_half_way_keeps_nothing(tmp_path: Path) -> None:

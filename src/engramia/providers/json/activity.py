@@ -39,7 +39,8 @@ class ActivityTable:
     def __init__(self) -> None:
         self.counts = ActivityCounts()
         self.happened: deque[Happened] = deque(maxlen=limits.EVENTS_KEPT)
-        self._newest = ""
+        self._kept_until = ""
+        """No event is too old before something newer than this happens."""
         self.handlers = {"event": self._record, "counts": self._count}
         """What each kind of event does, given consecutive events of the kind."""
 
@@ -55,9 +56,11 @@ class ActivityTable:
 
     def _record(self, events: Events) -> None:
         runs = successes = recalls = reused = 0
+        newest = ""
         for event in events:
             one = Happened._make(_VALUES(event))
             self.happened.append(one)
+            newest = max(newest, one.ts)
             if one.what == EventKind.LEARN:
                 runs += 1
                 successes += one.eval_score is not None and one.eval_score >= limits.SUCCESS_SCORE
@@ -68,15 +71,15 @@ class ActivityTable:
         self.counts = ActivityCounts(
             old.runs + runs, old.successes + successes, old.recalls + recalls, old.reused + reused
         )
-        self._drop_old(max(event["ts"] for event in events))
+        if newest > self._kept_until:
+            self._drop_old(newest)
 
-    def _drop_old(self, ts: str) -> None:
-        if ts <= self._newest:
-            return
-        self._newest = ts
-        oldest = codec.time_text(codec.time_of(ts) - _KEPT)
+    def _drop_old(self, newest: str) -> None:
+        oldest = codec.time_text(codec.time_of(newest) - _KEPT)
         while self.happened and self.happened[0].ts < oldest:
             self.happened.popleft()
+        first = self.happened[0].ts if self.happened else newest
+        self._kept_until = codec.time_text(codec.time_of(first) + _KEPT)
 
     def _count(self, events: Events) -> None:
         for event in events:
@@ -85,18 +88,15 @@ class ActivityTable:
 
 def encode_event(event: Event) -> codec.Json:
     """Return the journal's event for something that happened."""
-    for name, value in (("eval_score", event.eval_score), ("similarity", event.similarity)):
-        codec.finite(value or 0.0, name)
-    tier = event.reuse_tier.value if event.reuse_tier is not None else None
-    one = Happened(
-        codec.time_text(event.ts),
-        event.kind.value,
-        event.eval_score,
-        event.similarity,
-        tier,
-        event.pattern_key,
-    )
-    return {"kind": "event"} | one._asdict()
+    return {
+        "kind": "event",
+        "ts": codec.time_text(event.ts),
+        "what": event.kind,
+        "eval_score": codec.finite_or_none(event.eval_score, "eval_score"),
+        "similarity": codec.finite_or_none(event.similarity, "similarity"),
+        "reuse_tier": event.reuse_tier,
+        "pattern_key": event.pattern_key,
+    }
 
 
 def decode_event(one: Happened) -> Event:

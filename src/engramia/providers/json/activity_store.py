@@ -21,14 +21,14 @@ class JSONActivityLog:
 
     def counts(self) -> ActivityCounts:
         """Return the totals since the scope began."""
-        return self._transaction.state().activity.counts
+        return self._transaction.state.activity.counts
 
     def events(self, *, since: datetime | None, kind: EventKind | None, limit: int) -> Page[Event]:
         """Return events newest first; of those at one moment, the one recorded last comes first."""
         oldest = codec.time_text(since) if since is not None else ""
         happened = [
             one
-            for one in reversed(self._transaction.state().activity.happened)
+            for one in reversed(self._transaction.state.activity.happened)
             if one.ts >= oldest and (kind is None or one.what == kind)
         ]
         happened.sort(key=lambda one: one.ts, reverse=True)

@@ -6,6 +6,7 @@ neither the file's length nor its blocks, which leaves a sync half as much to do
 
 import contextlib
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from engramia.providers.json.disk import end_of_data, write_at
 from engramia.providers.json.manifest import Manifest, open_manifest, read_manifest, write_manifest
 from engramia.providers.json.snapshot import Header, read_header
 from engramia.providers.json.tail import UNKNOWN, Batch, Cursor, Scan
+
+_log = logging.getLogger(__name__)
 
 _ROOM = 64 << 10
 """Bytes of room made at once, or as many as the file is long: another process looks through them."""
@@ -116,9 +119,16 @@ class AttachedFile:
         return max(noted, self.header.length if self.header else 0)
 
     def note_synced(self, cursor: Cursor) -> None:
-        """Write into the manifest that everything before `cursor` is on the disk."""
-        if self.manifest_fd is not None and cursor.seq > 0:
+        """Write into the manifest that everything before `cursor` is on the disk.
+
+        That is a guard, and what it guards is safe without it: an error is nothing but logged.
+        """
+        if self.manifest_fd is None or cursor.seq <= 0:
+            return
+        try:
             write_manifest(self.manifest_fd, Manifest(self.id, self.generation, cursor.seq, cursor.offset))
+        except OSError as error:
+            _log.info("The manifest of journal %s was not written: %s", self.id, error)
 
     def goes_on_from(self, old: "AttachedFile") -> Cursor | None:
         """Return where to read on if this is `old`, compacted just where `old` was read to; else None."""

@@ -13,7 +13,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from engramia.core.model import FeedbackItem, FeedbackVariant, Observation, Pattern, PatternRecord, Version
+from engramia.core.model import (
+    Classification,
+    FeedbackItem,
+    FeedbackVariant,
+    Observation,
+    Pattern,
+    PatternRecord,
+    Source,
+    Version,
+)
 from engramia.core.query import DecayPolicy
 from engramia.errors import ValidationError
 
@@ -42,6 +51,18 @@ def finite(value: float, field: str) -> float:
     if not math.isfinite(value):
         raise ValidationError(f"{field} must be a finite number; got {value!r}.", field=field)
     return value
+
+
+def whole(value: int, field: str) -> int:
+    """Return `value` if it is a whole number."""
+    if not isinstance(value, int):
+        raise ValidationError(f"{field} must be a whole number; got {value!r}.", field=field)
+    return value
+
+
+def finite_or_none(value: float | None, field: str) -> float | None:
+    """Return `value` as `finite` does, or None for None."""
+    return None if value is None else finite(value, field)
 
 
 def time_text(moment: datetime) -> str:
@@ -73,16 +94,11 @@ def moment_of(micros: int) -> datetime:
 
 def vector_text(vector: NDArray[np.float32]) -> str:
     """Return the vector's little-endian float32 bytes in base64."""
-    return binascii.b2a_base64(np.asarray(vector, dtype="<f4").tobytes(), newline=False).decode()
-
-
-def vector_of(text: str) -> NDArray[np.float32]:
-    """Return the vector that `vector_text` gave `text` for."""
-    return np.frombuffer(binascii.a2b_base64(text), dtype="<f4")
+    return binascii.b2a_base64(np.ascontiguousarray(vector, dtype="<f4"), newline=False).decode()
 
 
 def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Return vectors of one dimension, shape (len(texts), dimension)."""
+    """Return the vectors that `vector_text` gave `texts` for, of one dimension: (len(texts), dimension)."""
     joined = b"".join(map(binascii.a2b_base64, texts))
     return np.frombuffer(joined, dtype="<f4").reshape(len(texts), -1)
 
@@ -111,9 +127,9 @@ def encode_pattern(pattern: Pattern, versions: Sequence[Json], observations: Seq
         "success_score": finite(pattern.success_score, "success_score"),
         "created_at": time_text(pattern.created_at),
         "decayed_at": time_text(pattern.decayed_at),
-        "reuse_count": pattern.reuse_count,
-        "classification": pattern.classification.value,
-        "source": pattern.source.value,
+        "reuse_count": whole(pattern.reuse_count, "reuse_count"),
+        "classification": Classification(pattern.classification),
+        "source": Source(pattern.source),
         "run_id": pattern.run_id,
         "author": pattern.author,
         "skills": list(pattern.skills),

@@ -10,7 +10,9 @@ class GroupCommit:
     """Knows up to which line the journal is on the disk, and lets one thread at a time sync it further."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
         self._durable = 0
         self._syncing = False
         self._failure: str | None = None
@@ -22,19 +24,19 @@ class GroupCommit:
 
     def fail(self, reason: str) -> None:
         """Refuse everything that is not yet on the disk, now and later, because of `reason`."""
-        with self._changed:
+        with self._lock:
             self._failure = self._failure or reason
-            self._changed.notify_all()
+            self._tell()
 
     def reached(self, seq: int) -> None:
         """Note that every line up to `seq` is on the disk."""
-        with self._changed:
+        with self._lock:
             self._durable = max(self._durable, seq)
-            self._changed.notify_all()
+            self._tell()
 
     def restart(self) -> None:
         """Know nothing to be on the disk: the journal is another one now."""
-        with self._changed:
+        with self._lock:
             self._durable = 0
 
     def wait(self, seq: int, sync: Callable[[], int]) -> None:
@@ -51,18 +53,27 @@ class GroupCommit:
             )
             self.check()
         finally:
-            with self._changed:
+            with self._lock:
                 self._syncing = False
                 self._durable = max(self._durable, reached)
-                self._changed.notify_all()
+                self._tell()
 
     def _lead(self, seq: int) -> bool:
         """Wait until `seq` is durable (False) or it is this thread's turn to sync (True)."""
-        with self._changed:
+        with self._lock:
             while self._durable < seq:
                 self.check()
                 if not self._syncing:
                     self._syncing = True
                     return True
-                self._changed.wait()
+                self._waiting += 1
+                try:
+                    self._changed.wait()
+                finally:
+                    self._waiting -= 1
             return False
+
+    def _tell(self) -> None:
+        """Wake those who wait, with the lock held."""
+        if self._waiting:
+            self._changed.notify_all()

@@ -19,7 +19,7 @@ class JSONFeedbackStore:
 
     def overlapping(self, text: str, min_jaccard: float) -> Sequence[FeedbackItem]:
         """Return items whose normalised text is `text`'s or overlaps by more than that, best first."""
-        table = self._transaction.state().feedback
+        table = self._transaction.state.feedback
         order = words(text)
         asked = frozenset(order)
         found = []
@@ -40,7 +40,7 @@ class JSONFeedbackStore:
         asked = (task_type or "").casefold()
         items = [
             item
-            for item in self._transaction.state().feedback.items.values()
+            for item in self._transaction.state.feedback.items.values()
             if item.count >= min_count and (asked in item.text.casefold() or asked in item.task.casefold())
         ]
         items.sort(key=lambda item: (item.count * item.weight, item.last_seen, item.id), reverse=True)
@@ -48,11 +48,11 @@ class JSONFeedbackStore:
 
     def texts(self) -> Sequence[FailureText]:
         """Return every wording with its count and mean score, for clustering."""
-        return [text for item in self._transaction.state().feedback.items.values() for text in _texts(item)]
+        return [text for item in self._transaction.state.feedback.items.values() for text in _texts(item)]
 
     def decay(self, policy: DecayPolicy, now: datetime) -> int:
         """Decay every weight since it was last decayed, delete what fell low, return how many."""
-        items = self._transaction.state().feedback.items
+        items = self._transaction.state.feedback.items
         before = len(items)
         if before:
             self._transaction.emit(codec.decay_event("feedback_decay", policy, now))

@@ -15,7 +15,7 @@ class JSONIdempotencyStore:
 
     def get(self, id: str, now: datetime) -> KeyedRequest | None:
         """Return what is kept of the request, or None."""
-        row = self._transaction.state().idempotency.rows.get(id)
+        row = self._transaction.state.idempotency.rows.get(id)
         request = None if row is None else decode_keyed(id, row)
         return request if request is not None and now < request.expires_at else None
 
@@ -25,7 +25,7 @@ class JSONIdempotencyStore:
 
     def drop(self, id: str, token: str) -> bool:
         """Forget this attempt, unless it was answered."""
-        row = self._transaction.state().idempotency.rows.get(id)
+        row = self._transaction.state.idempotency.rows.get(id)
         if row is None or row.token != token or row.answer is not None:
             return False
         self._transaction.emit({"kind": "keyed_dropped", "id": id})

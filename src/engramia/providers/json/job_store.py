@@ -136,4 +136,4 @@ class JSONJobStore:
         return job if job is not None and job.held_by(fence) else None
 
     def _table(self) -> JobTable:
-        return self._transaction.state().jobs
+        return self._transaction.state.jobs

@@ -66,7 +66,8 @@ class Journal:
         self._folder = folder
         self._path = folder / JOURNAL
         self._name = os.fspath(self._path)
-        self._lock = ProcessLock(folder / LOCK, lock_timeout)
+        self.lock = ProcessLock(folder / LOCK, lock_timeout)
+        """What to hold while writing."""
         self._replica = replica
         self._sync = sync
         self._commit = GroupCommit()
@@ -82,7 +83,7 @@ class Journal:
         except _SuspicionError:
             with contextlib.ExitStack() as stack:
                 try:
-                    stack.enter_context(self._lock)
+                    stack.enter_context(self.lock)
                 except StorageUnavailableError:
                     raise
                 except StorageError as error:  # a read-only mount: no writer can be at work
@@ -176,19 +177,15 @@ class Journal:
         self._replica.apply(events)
         file.cursor = batch.cursor
 
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Shut out every other writer and be up to date."""
+    def begin_writing(self) -> None:
+        """Be up to date and ready to append, inside `lock`, which shuts out every other writer."""
         self._commit.check()
-        with self._lock:
-            scan = self._follow(shut_out=True)
-            file = self._file
-            if file is not None and not file.writable:
-                raise StorageError(f"{self._path} is not writable. Check its owner and mode.")
-            if file is not None and scan is not None and file.torn:
-                with disk.translated(f"Cannot repair the end of {self._path}"):
-                    self._cut_tail(file, scan)
-            yield
+        scan, file = self._follow(shut_out=True), self._file
+        if file is not None and not file.writable:
+            raise StorageError(f"{self._path} is not writable. Check its owner and mode.")
+        if file is not None and scan is not None and file.torn:
+            with disk.translated(f"Cannot repair the end of {self._path}"):
+                self._cut_tail(file, scan)
 
     def _cut_tail(self, file: AttachedFile, scan: Scan) -> None:
         """Take away the end of a transaction whose writer died; a damaged whole line is kept aside first."""
@@ -199,7 +196,9 @@ class Journal:
         file.cut()
 
     def append(self, events: Sequence[bytes]) -> None:
-        """Write one transaction, inside `exclusive`. If this raises, nothing of it was kept."""
+        """Write one transaction, if it has events, inside `lock`. If this raises, nothing of it was kept."""
+        if not events:
+            return
         try:
             file = self._file or self._install(iter(()), secrets.token_hex(8), 1, 0)
             cursor = file.cursor
@@ -242,15 +241,11 @@ class Journal:
     def _release(self, file: AttachedFile, *, synced: Cursor | None = None) -> None:
         with self._descriptors:
             if synced is not None and self._file is file:
-                self._note(file, synced)
+                file.note_synced(synced)
             file.close()
 
-    def _note(self, file: AttachedFile, synced: Cursor) -> None:
-        with contextlib.suppress(OSError):  # a guard: what it would note is safe without it
-            file.note_synced(synced)
-
     def compact_if_worth(self) -> None:
-        """Rewrite the journal when it is mostly history, inside `exclusive`; a failure changes nothing."""
+        """Rewrite the journal when it is mostly history, inside `lock`; a failure changes nothing."""
         file = self._file
         if file is None:
             return
@@ -267,7 +262,7 @@ class Journal:
             _log.warning("%s could not be compacted: %s", self._path, error)
 
     def compact(self) -> None:
-        """Replace the journal by one that holds the present state and no history, inside `exclusive`."""
+        """Replace the journal by one that holds the present state and no history, inside `lock`."""
         file = self._file
         if file is not None:
             self._quarantine.check()
@@ -275,7 +270,7 @@ class Journal:
                 self._install(self._replica.snapshot(), file.id, file.generation + 1, file.cursor.seq)
 
     def replace(self, lines: Iterator[list[bytes]]) -> None:
-        """Replace the journal by one that holds `lines` (each a list of events), inside `exclusive`.
+        """Replace the journal by one that holds `lines` (each a list of events), inside `lock`.
 
         All or nothing of them is kept; the replica reads them when it is used next.
         """
@@ -309,7 +304,7 @@ class Journal:
         file.cursor = Cursor(header.length, header.last, header.last - base)
         self._id = id
         self._swap(file)
-        self._note(file, file.cursor)
+        file.note_synced(file.cursor)
         self._commit.reached(header.last)
         return file
 
@@ -332,12 +327,12 @@ class Journal:
         """Delete the folder, every byte; what a dying process leaves of it goes when a storage is opened."""
         if self._folder.is_dir():
             gone = erased_name(self._folder)
-            with self._lock, disk.translated(f"Cannot erase {self._folder}"):
+            with self.lock, disk.translated(f"Cannot erase {self._folder}"):
                 self._folder.rename(gone)
                 disk.sync_folder(gone.parent)
             remove_erased(gone)
         self._drop()
-        self._lock.close()
+        self.lock.close()
         self._id = None
         self._commit.restart()
 
@@ -349,7 +344,7 @@ class Journal:
                 self._give_back_room(self._file)
         finally:
             self._drop()
-            self._lock.close()
+            self.lock.close()
 
     def _give_back_room(self, file: AttachedFile) -> None:
         """Let the file end with its last line, for people who look at it, unless somebody is writing.

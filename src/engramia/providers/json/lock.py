@@ -30,7 +30,7 @@ class ProcessLock:
 
     def __enter__(self) -> None:
         try:
-            self._acquire(time.monotonic() + self._timeout)
+            self._acquire()
         except OSError as error:
             raise disk.translate(error, f"Cannot lock {self._path}") from error
 
@@ -46,10 +46,13 @@ class ProcessLock:
             os.close(self._fd)
             self._fd = None
 
-    def _acquire(self, deadline: float) -> None:
+    def _acquire(self) -> None:
         """Lock the file that is at the path now, not one that was erased since it was opened."""
+        deadline = time.monotonic() + self._timeout
         while True:
-            fd = self._descriptor()
+            fd = self._fd
+            if fd is None or self._process != os.getpid():
+                fd = self._open()
             try:
                 self._wait_for(fd, deadline)
                 found = disk.status(self._name)
@@ -60,9 +63,7 @@ class ProcessLock:
                 raise
             self.close()
 
-    def _descriptor(self) -> int:
-        if self._fd is not None and self._process == os.getpid():
-            return self._fd
+    def _open(self) -> int:
         self.close()  # one that a fork left us is the parent's: it would not exclude the parent
         while self._fd is None:
             try:

@@ -54,10 +54,16 @@ def read_manifest(fd: int | None) -> Manifest | None:
 
 def write_manifest(fd: int, manifest: Manifest) -> None:
     """Put `manifest` in place of what the file says, in one write."""
-    values = orjson.dumps(manifest._asdict())
+    values = _dumped(manifest)
     text = b'%b,"crc":"%08x"}' % (values[:-1], crc32(values))
     write_at(fd, text.ljust(_SIZE - 1) + b"\n", 0)
 
 
 def _checksum(manifest: Manifest) -> str:
-    return f"{crc32(orjson.dumps(manifest._asdict())):08x}"
+    return f"{crc32(_dumped(manifest)):08x}"
+
+
+def _dumped(manifest: Manifest) -> bytes:
+    return orjson.dumps(
+        {"id": manifest.id, "generation": manifest.generation, "seq": manifest.seq, "length": manifest.length}
+    )

@@ -50,7 +50,8 @@ class JSONMover:
 
     def replace(self, scope: Scope, contents: Contents, *, holding: Inventory | None) -> None:
         """Put `contents` in place of all that the scope holds: a new journal takes the place of the old."""
-        with self._opened(scope, writing=True) as (journal, state), journal.exclusive():
+        with self._opened(scope, writing=True) as (journal, state), journal.lock:
+            journal.begin_writing()
             check_holds(inventory_of(_contents(state)), holding)
             journal.replace(_lines(contents, JobMarker(self._folder(scope))))
 

@@ -35,7 +35,7 @@ class JSONPatternStore:
 
     @property
     def _table(self) -> PatternTable:
-        return self._transaction.state().patterns
+        return self._transaction.state.patterns
 
     def count(self) -> int:
         """Return how many patterns there are."""
@@ -211,7 +211,7 @@ class JSONPatternStore:
                 f"This store was filled by {table.model!r}, not by {model!r}. "
                 "Run `engramia reindex` to re-embed it."
             )
-        expected = table.vectors.dimension if table.dense_count else dimension
+        expected = table.dimension if table.dense_count else dimension
         # One number that is not finite makes the product so.
         if vector.ndim != 1 or not math.isfinite(vector.dot(vector)) or expected not in {None, len(vector)}:
             raise ValidationError(

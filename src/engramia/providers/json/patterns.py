@@ -1,6 +1,6 @@
 """The patterns of one scope in memory, made by the events of its journal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from engramia.core.roots import Roots
 from engramia.core.vectors import Vectors
 from engramia.core.word_index import CODE_CHARS, WordIndex
 from engramia.core.words import words
+from engramia.errors import StorageCorruptError
 from engramia.providers.json import codec
 from engramia.providers.json.heap import give_back
 from engramia.providers.json.rows import (
@@ -30,6 +31,7 @@ type Events = Sequence[codec.Json]
 
 _CLASSIFICATION = {value.value: number for number, value in enumerate(CLASSIFICATIONS)}
 _SOURCE = {value.value: number for number, value in enumerate(SOURCES)}
+_DUE_COLUMNS = 256
 _MANY_ROWS = 1_000
 _LINE_BYTES = 500  # about what a pattern's line has beside texts and vector
 
@@ -40,14 +42,18 @@ class PatternTable:
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
         self.bodies: list[Body | None] = []
-        self.columns = Columns()
-        self.vectors = Vectors()
+        self._columns, self._vectors = Columns(), Vectors()
         self.skills: dict[str, set[int]] = {}
         self.model: str | None = None
         self.dense_count = 0
+        """How many rows have a vector of the store's model."""
+        self.dimension = 0
+        """Of these vectors."""
         self._free: list[int] = []
-        # The indexes are brought up to date when they are asked: writing does not wait for those that
-        # only reading needs, and opening for none.
+        # Columns and indexes are brought up to date when they are asked: writing does not wait for those
+        # that only reading needs, and opening for none.
+        self._due_columns: list[tuple[int, codec.Json, str | None]] = []
+        """New rows, the records that fill them, and their vectors."""
         self.roots = Roots()
         """The roots of both word indexes."""
         self._task_words, self._due_task_words = WordIndex(self.roots), set[int]()
@@ -77,6 +83,20 @@ class PatternTable:
         if body is None:
             raise KeyError(row)
         return body
+
+    @property
+    def columns(self) -> Columns:
+        """What is searched and counted by, up to date."""
+        if self._due_columns:
+            self._fill_due()
+        return self._columns
+
+    @property
+    def vectors(self) -> Vectors:
+        """The vectors of the store's model, up to date."""
+        if self._due_columns:
+            self._fill_due()
+        return self._vectors
 
     @property
     def task_words(self) -> WordIndex:
@@ -139,7 +159,7 @@ class PatternTable:
 
     def live_bytes(self) -> int:
         """Return about how long the snapshot is."""
-        vector = 6 * (self.vectors.dimension or 0)
+        vector = 6 * self.dimension
         texts = sum(_text_bytes(body) for body in self.bodies if body is not None)
         return texts + len(self.rows) * _LINE_BYTES + self.dense_count * vector
 
@@ -151,10 +171,8 @@ class PatternTable:
         return {"kind": "add", "record": record, "model": pattern.embedding_model, "vector": vector}
 
     def _add(self, events: Events) -> None:
-        if len(events) == 1:
-            self._add_one(events[0])
-            return
-        keys = [event["record"]["key"] for event in events]
+        records = [event["record"] for event in events]
+        keys = [record["key"] for record in records]
         if len(set(keys)) < len(keys):
             for event in events:
                 self._add([event])
@@ -162,37 +180,46 @@ class PatternTable:
         for key in keys:
             if key in self.rows:
                 self._discard(self.rows[key])
-        rows = np.array(self._allocate(len(keys)), dtype=np.intp)
-        self._fill(rows, [event["record"] for event in events])
-        self._fill_vectors(rows, events)
+        vectors = self._counted(events)
+        rows = self._allocate(len(keys))
+        self._place(rows, [*map(_body_of, records)])
+        self._due_columns += zip(rows, records, vectors, strict=True)
+        if len(self._due_columns) >= _DUE_COLUMNS:
+            self._fill_due()
 
-    def _add_one(self, event: codec.Json) -> None:
-        """Do what `_add` does, for one: learning does not pay for numpy's way with many."""
-        record = event["record"]
-        if record["key"] in self.rows:
-            self._discard(self.rows[record["key"]])
-        (row,) = self._allocate(1)
-        self._fill_one(row, record)
-        if event["vector"] is not None and event["model"] == (self.model or event["model"]):
-            self.model = event["model"]
-            self._put_vector(row, event["vector"])
+    def _counted(self, events: Events) -> list[str | None]:
+        """Return the vectors of new patterns, counted as the store's, None for one of another model."""
+        model = self.model or next((event["model"] for event in events if event["vector"] is not None), None)
+        vectors = [event["vector"] if event["model"] == model else None for event in events]
+        given = [vector for vector in vectors if vector is not None]
+        if given:
+            self.model = model
+            self._agree_on_dimension(given)
+            self.dense_count += len(given)
+        return vectors
 
-    def _fill_one(self, row: int, record: codec.Json) -> None:
-        columns = self.columns
-        columns.alive[row], columns.dense[row] = True, False
-        columns.key[row] = record["key"][len(KEY_PREFIX) :]
-        columns.score[row] = record["success_score"]
-        columns.created[row] = created = codec.micros(codec.time_of(record["created_at"]))
-        same = record["decayed_at"] == record["created_at"]
-        columns.decayed[row] = created if same else codec.micros(codec.time_of(record["decayed_at"]))
-        columns.reuse[row] = record["reuse_count"]
-        columns.classification[row] = _CLASSIFICATION[record["classification"]]
-        columns.source[row] = _SOURCE[record["source"]]
-        columns.quality[row] = _quality(record["observations"])
-        self._place([row], [_body_of(record)])
+    def _agree_on_dimension(self, vectors: Sequence[str]) -> None:
+        """Raise `ValueError` unless these have one dimension, and that of those which are there, if any."""
+        dimensions = {codec.dimension_of(vector) for vector in vectors}
+        if self.dense_count:
+            dimensions.add(self.dimension)
+        (self.dimension,) = dimensions
+
+    def _fill_due(self) -> None:
+        """Bring columns and vectors up to date."""
+        due = self._due_columns
+        vectors = {row: vector for row, _, vector in due if vector is not None}
+        try:
+            self._columns.extend(len(self.bodies))
+            self._fill(np.array([row for row, *_ in due]), [record for _, record, _ in due])
+            if vectors:
+                self._put_vectors(vectors)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StorageCorruptError(f"A pattern in the journal lacks what it needs ({error!r}).") from error
+        self._due_columns = []
 
     def _fill(self, rows: NDArray[np.intp], records: Sequence[codec.Json]) -> None:
-        columns = self.columns
+        columns = self._columns
         columns.alive[rows] = True
         columns.dense[rows] = False
         columns.key[rows] = [record["key"][len(KEY_PREFIX) :] for record in records]
@@ -203,7 +230,6 @@ class PatternTable:
         columns.classification[rows] = [_CLASSIFICATION[record["classification"]] for record in records]
         columns.source[rows] = [_SOURCE[record["source"]] for record in records]
         columns.quality[rows] = [_quality(record["observations"]) for record in records]
-        self._place(rows.tolist(), list(map(_body_of, records)))
 
     def _place(self, rows: Sequence[int], bodies: Sequence[Body]) -> None:
         for row, body in zip(rows, bodies, strict=True):
@@ -225,33 +251,18 @@ class PatternTable:
             if not tagged:
                 del self.skills[skill]
 
-    def _fill_vectors(self, rows: NDArray[np.intp], events: Events) -> None:
-        given = [place for place, event in enumerate(events) if event["vector"] is not None]
-        if given and self.model is None:
-            self.model = events[given[0]]["model"]
-        given = [place for place in given if events[place]["model"] == self.model]
-        if given:
-            self._put_vectors(rows[given], [events[place]["vector"] for place in given])
-
-    def _put_vector(self, row: int, text: str) -> None:
-        if not self.dense_count:
-            self.vectors.drop()  # as in `_put_vectors`
-        self.vectors.put_one(row, codec.vector_of(text))
-        self.dense_count += not self.columns.dense[row]
-        self.columns.dense[row] = True
-
-    def _put_vectors(self, rows: NDArray[np.intp], texts: Sequence[str]) -> None:
-        if not self.dense_count:
-            self.vectors.drop()  # a model whose dimension changed while nothing was stored
-        self.vectors.put(rows, codec.vectors_of(texts))
-        self.dense_count += len(rows) - int(np.count_nonzero(self.columns.dense[rows]))
-        self.columns.dense[rows] = True
+    def _put_vectors(self, texts: Mapping[int, str]) -> None:
+        """Put the vectors of these rows, in texts of one dimension."""
+        rows, vectors = np.array([*texts]), codec.vectors_of([*texts.values()])
+        if vectors.shape[1] != self._vectors.dimension:
+            self._vectors.drop()  # it changed while nothing was stored
+        self._vectors.put(rows, vectors)
+        self._columns.dense[rows] = True
 
     def _allocate(self, count: int) -> list[int]:
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
         start, new = len(self.bodies), count - len(reused)
         self.bodies += [None] * new
-        self.columns.extend(len(self.bodies))
         return [*reused, *range(start, start + new)]
 
     def _discard(self, row: int) -> None:
@@ -294,6 +305,7 @@ class PatternTable:
             record |= {"versions": versions, "observations": old.observations}
             self._unplace(row, old)
             self._fill(np.array([row]), [record])
+            self._place([row], [_body_of(record)])
             self.columns.dense[row] = dense
 
     def _observe(self, events: Events) -> None:
@@ -349,7 +361,9 @@ class PatternTable:
                 continue
             given = {self.rows[key]: text for key, text in event["vectors"] if key in self.rows}
             if given:
-                self._put_vectors(np.array(list(given), dtype=np.intp), list(given.values()))
+                self._agree_on_dimension([*given.values()])
+                self.dense_count += len(given) - int(np.count_nonzero(self.columns.dense[[*given]]))
+                self._put_vectors(given)
 
     def _use_model(self, events: Events) -> None:
         for event in events:

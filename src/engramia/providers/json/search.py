@@ -36,9 +36,9 @@ def _usable(table: PatternTable, search: Search) -> Search:
     """Return the search, with its vector if there is any to compare it with; refuse another dimension."""
     if search.vector is None or not table.dense_count:
         return replace(search, vector=None)
-    if len(search.vector) != table.vectors.dimension:
+    if len(search.vector) != table.dimension:
         raise EmbeddingModelMismatchError(
-            f"The query has {len(search.vector)} dimensions, the vectors stored {table.vectors.dimension}. "
+            f"The query has {len(search.vector)} dimensions, the vectors stored {table.dimension}. "
             "Run `engramia reindex` to re-embed the store with the present model."
         )
     return search

@@ -41,19 +41,26 @@ class ScopeState:
 
     def apply(self, events: Sequence[codec.Json]) -> None:
         """Apply events in order; one of a kind that this release does not know raises `StorageError`."""
+        if len(events) == 1:
+            self._handle(events[0]["kind"], events)
+            return
         for kind, some in groupby(events, key=itemgetter("kind")):
-            handler = self._handlers.get(kind)
-            if handler is None:
-                raise StorageError(
-                    f"The journal holds events of kind {kind!r}, which this release does not know: a newer "
-                    f"Engramia wrote them. Upgrade to a release that reads more than journal format {FORMAT}."
-                )
-            try:
-                handler(list(some))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise StorageCorruptError(
-                    f"An event of kind {kind!r} in the journal lacks what it needs ({error!r})."
-                ) from error
+            self._handle(kind, list(some))
+
+    def _handle(self, kind: str, events: Sequence[codec.Json]) -> None:
+        """Apply events of one kind."""
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise StorageError(
+                f"The journal holds events of kind {kind!r}, which this release does not know: a newer "
+                f"Engramia wrote them. Upgrade to a release that reads more than journal format {FORMAT}."
+            )
+        try:
+            handler(events)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StorageCorruptError(
+                f"An event of kind {kind!r} in the journal lacks what it needs ({error!r})."
+            ) from error
 
     def snapshot(self) -> Iterator[list[bytes]]:
         """Yield, line by line, events that make this state out of an empty one."""

@@ -31,6 +31,33 @@ from engramia.providers.json.word_keeper import WordKeeper
 _LOCK_TIMEOUT = 30.0
 
 
+class Turn:
+    """Lets one thread in at a time; raises `StorageError` instead of waiting for oneself, or once ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+        self._ended = False
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        if self._holder == me:
+            raise StorageError("This thread is in a reading() or writing() block of the scope already.")
+        self._lock.acquire()
+        self._holder = me
+        if self._ended:
+            self.__exit__()
+            raise StorageError("The storage is closed.")
+
+    def __exit__(self, *_: object) -> None:
+        self._holder = None
+        self._lock.release()
+
+    def end(self) -> None:
+        """Let nobody in any more."""
+        self._ended = True
+
+
 class JSONScopedStorage:
     """One scope: its state in memory and the journal that keeps it. Implements `ScopedStorage`."""
 
@@ -39,21 +66,16 @@ class JSONScopedStorage:
         self._journal = Journal(folder, self._state, sync=sync, lock_timeout=lock_timeout)
         self._job_marker = JobMarker(folder)
         self._words = WordKeeper(folder)
-        self._lock = threading.Lock()
-        self._holder: int | None = None
-        self._closed = False
+        self._turn = Turn()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Stores]:
         """Open the stores for reading; writes in it raise. Sees all that any process committed before."""
-        with self._held():
+        with self._turn:
             self._journal.follow()
             self._words.offer(self._state.patterns, self._journal.state)
-            transaction = Transaction(self._state, writable=False)
-            try:
+            with Transaction(self._state, writable=False) as transaction:
                 yield self._stores(transaction)
-            finally:
-                transaction.close()
 
     @contextlib.contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Stores]:
@@ -61,35 +83,25 @@ class JSONScopedStorage:
 
         A durable transaction that wrote nothing waits as well: what it read is then on the disk.
         """
-        with self._held():
-            with self._journal.exclusive():
-                with self._kept_or_forgotten() as transaction:
-                    yield self._stores(transaction)
+        with self._turn:
+            with self._journal.lock:
+                self._journal.begin_writing()
+                transaction = Transaction(self._state, writable=True)
+                try:
+                    with transaction:
+                        yield self._stores(transaction)
+                    self._journal.append(transaction.finished())
+                except BaseException:  # nothing of the block stays in memory either
+                    if transaction.touched:
+                        self._journal.forget()
+                    raise
+                self._journal.compact_if_worth()
                 if transaction.found_no_job:
                     self._unmark_jobs()
                 self._words.keep(self._state.patterns, self._journal.state)
             ticket = self._journal.ticket()
         if durable:
             self._journal.wait_durable(ticket)
-
-    @contextlib.contextmanager
-    def _kept_or_forgotten(self) -> Iterator[Transaction]:
-        """Append what the block did; if that or the block fails, nothing of it stays in memory either."""
-        transaction = Transaction(self._state, writable=True)
-        try:
-            try:
-                yield transaction
-            finally:
-                transaction.close()
-            transaction.check_whole()
-            if transaction.events:
-                self._journal.append(transaction.events)
-        except BaseException:
-            if transaction.touched:
-                self._journal.forget()
-            raise
-        if transaction.events:
-            self._journal.compact_if_worth()
 
     def _unmark_jobs(self) -> None:
         """Take the scope's marker away, once the disk knows of every job that it has finished."""
@@ -109,18 +121,19 @@ class JSONScopedStorage:
 
     def erase(self) -> None:
         """Delete everything of the scope, so that no byte of it is left."""
-        with self._held():
+        with self._turn:
             self._journal.erase()
 
     def compact(self) -> None:
         """Rewrite the journal without its history, durably; it happens by itself when that is worth it."""
-        with self._held(), self._journal.exclusive():
+        with self._turn, self._journal.lock:
+            self._journal.begin_writing()
             self._journal.compact()
             self._words.keep(self._state.patterns, self._journal.state)
 
     def describe(self) -> dict[str, Any]:
         """Return the scope's sizes, its embedding model, and what is wrong with its journal."""
-        with self._held():
+        with self._turn:
             self._journal.follow()
             table = self._state.patterns
             waiting = len(table.rows) - table.dense_count
@@ -129,24 +142,9 @@ class JSONScopedStorage:
 
     def close(self) -> None:
         """Sync and release everything; using the storage afterwards raises `StorageError`."""
-        with self._held():
-            self._closed = True
+        with self._turn:
+            self._turn.end()
             self._journal.close()
-
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """Let one thread in; raise `StorageError` instead of waiting for oneself, or when closed."""
-        me = threading.get_ident()
-        if self._holder == me:
-            raise StorageError("This thread is in a reading() or writing() block of the scope already.")
-        with self._lock:
-            if self._closed:
-                raise StorageError("The storage is closed.")
-            self._holder = me
-            try:
-                yield
-            finally:
-                self._holder = None
 
 
 class JSONStorage:
