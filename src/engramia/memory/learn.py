@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,12 +80,13 @@ def _learned(
     vector: NDArray[np.float32] | None,
     on_duplicate: OnDuplicate,
 ) -> LearnResult | QuotaExceededError:
+    now = engine.clock.now()
     try:
-        result = _store(engine, stores.patterns, run, vector, on_duplicate)
+        result = _store(engine, stores.patterns, run, vector, on_duplicate, now)
     except QuotaExceededError as error:  # raised before anything of this run was written
         return error
     stores.activity.record(
-        Event(EventKind.LEARN, engine.clock.now(), eval_score=run.eval_score, pattern_key=result.pattern_key)
+        Event(EventKind.LEARN, now, eval_score=run.eval_score, pattern_key=result.pattern_key)
     )
     return result
 
@@ -128,15 +130,16 @@ def _store(
     run: Run,
     vector: NDArray[np.float32] | None,
     on_duplicate: OnDuplicate,
+    now: datetime,
 ) -> LearnResult:
     known = None if on_duplicate is OnDuplicate.KEEP_BOTH else _near_identical(patterns, run.task)
     if known is None:
         check_room(engine.max_patterns, patterns.count(), 1)
-        key = _add(engine, patterns, run, vector)
+        key = _add(engine, patterns, run, vector, now)
         return LearnResult(stored=True, pattern_count=patterns.count(), pattern_key=key, duplicate_of=None)
     better = on_duplicate is OnDuplicate.REPLACE_IF_BETTER and run.eval_score > known.success_score
     if better:
-        _replace(engine, patterns, known, run)
+        _replace(patterns, known, run, now)
     return LearnResult(
         stored=better, pattern_count=patterns.count(), pattern_key=known.key, duplicate_of=known.key
     )
@@ -147,8 +150,9 @@ def _near_identical(patterns: PatternStore, task: str) -> Pattern | None:
     return next((known for known in candidates if near_identical(task, known.task)), None)
 
 
-def _add(engine: Engine, patterns: PatternStore, run: Run, vector: NDArray[np.float32] | None) -> str:
-    now = engine.clock.now()
+def _add(
+    engine: Engine, patterns: PatternStore, run: Run, vector: NDArray[np.float32] | None, now: datetime
+) -> str:
     model = engine.embedder.model if vector is not None else None
     if model and patterns.embedding_model() is None:
         patterns.use_embedding_model(model)
@@ -171,9 +175,8 @@ def _add(engine: Engine, patterns: PatternStore, run: Run, vector: NDArray[np.fl
     return pattern.key
 
 
-def _replace(engine: Engine, patterns: PatternStore, known: Pattern, run: Run) -> None:
+def _replace(patterns: PatternStore, known: Pattern, run: Run, now: datetime) -> None:
     """Put the better run in the known pattern's place; its task, vector, tags and counts stay."""
-    now = engine.clock.now()
     better = replace(
         known,
         code=run.code,

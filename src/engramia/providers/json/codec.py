@@ -7,6 +7,8 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from engramia.errors import ValidationError
 
 type Json = dict[str, Any]
 
+_FLOAT = np.dtype("<f4")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -65,6 +68,7 @@ def finite_or_none(value: float | None, field: str) -> float | None:
     return None if value is None else finite(value, field)
 
 
+@lru_cache(maxsize=16)  # of a pattern that was just learned all moments are one
 def time_text(moment: datetime) -> str:
     """Return `moment` in UTC with microseconds, 27 characters."""
     if moment.tzinfo is not UTC:
@@ -94,13 +98,13 @@ def moment_of(micros: int) -> datetime:
 
 def vector_text(vector: NDArray[np.float32]) -> str:
     """Return the vector's little-endian float32 bytes in base64."""
-    return binascii.b2a_base64(np.ascontiguousarray(vector, dtype="<f4"), newline=False).decode()
+    return binascii.b2a_base64(np.ascontiguousarray(vector, dtype=_FLOAT), newline=False).decode()
 
 
 def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return the vectors that `vector_text` gave `texts` for, of one dimension: (len(texts), dimension)."""
     joined = b"".join(map(binascii.a2b_base64, texts))
-    return np.frombuffer(joined, dtype="<f4").reshape(len(texts), -1)
+    return np.frombuffer(joined, dtype=_FLOAT).reshape(len(texts), -1)
 
 
 def dimension_of(text: str) -> int:
@@ -128,14 +132,18 @@ def encode_pattern(pattern: Pattern, versions: Sequence[Json], observations: Seq
         "created_at": time_text(pattern.created_at),
         "decayed_at": time_text(pattern.decayed_at),
         "reuse_count": whole(pattern.reuse_count, "reuse_count"),
-        "classification": Classification(pattern.classification),
-        "source": Source(pattern.source),
+        "classification": _member(pattern.classification, Classification),
+        "source": _member(pattern.source, Source),
         "run_id": pattern.run_id,
         "author": pattern.author,
         "skills": list(pattern.skills),
         "versions": versions,
         "observations": observations,
     }
+
+
+def _member[E: StrEnum](value: E, kind: type[E]) -> E:
+    return value if isinstance(value, kind) else kind(value)
 
 
 def encode_version(version: Version) -> Json:
