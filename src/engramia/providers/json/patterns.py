@@ -32,6 +32,7 @@ type Events = Sequence[codec.Json]
 _CLASSIFICATION = {value.value: number for number, value in enumerate(CLASSIFICATIONS)}
 _SOURCE = {value.value: number for number, value in enumerate(SOURCES)}
 _DUE_COLUMNS = 256
+"""How many new rows wait at most to be filled: each keeps its record and the text of its vector."""
 _MANY_ROWS = 1_000
 _LINE_BYTES = 500  # about what a pattern's line has beside texts and vector
 
