@@ -180,7 +180,7 @@ PERSONAL = (
     ),
     PatternDetector(
         "phone",
-        (r"\+[0-9(]",),
+        (r"\+\(?[0-9][0-9]?[0-9]?\)?[ .\-/]?[ .\-/]?\(?[0-9]",),  # two groups of digits: not `x + 1`
         r"\+\(?[0-9]{1,3}\)?(?:[ .\-/]{0,2}\(?[0-9]{1,5}\)?){1,7}",
         _is_international_phone,
     ),
