@@ -17,7 +17,7 @@ def text(value: object, *, field: str, max_chars: int, blank: bool = False) -> s
         raise ValidationError(
             f"{field} has {len(value):,} characters; the limit is {max_chars:,}.", field=field
         )
-    if not blank and not value.strip():
+    if not blank and (not value or value.isspace()):
         raise ValidationError(f"{field} must not be blank.", field=field)
     if "\0" in value:
         raise ValidationError(f"{field} must not contain NUL characters.", field=field)

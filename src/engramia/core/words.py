@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
@@ -20,6 +21,12 @@ def words(text: str) -> list[str]:
     if text.isascii():
         return text.encode().translate(_ASCII_FOLD).decode().split()
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+@lru_cache(maxsize=16)  # a task that is looked for and then learned is cut once
+def distinct_words(text: str) -> frozenset[str]:
+    """Return the words of `text` without order."""
+    return frozenset(words(text))
 
 
 def jaccard(left: frozenset[str], right: frozenset[str]) -> float:

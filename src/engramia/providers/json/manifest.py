@@ -55,8 +55,7 @@ def read_manifest(fd: int | None) -> Manifest | None:
 def write_manifest(fd: int, manifest: Manifest) -> None:
     """Put `manifest` in place of what the file says, in one write."""
     values = _dumped(manifest)
-    text = b'%b,"crc":"%08x"}' % (values[:-1], crc32(values))
-    write_at(fd, text.ljust(_SIZE - 1) + b"\n", 0)
+    write_at(fd, b"%-*b\n" % (_SIZE - 1, b'%b,"crc":"%08x"}' % (values[:-1], crc32(values))), 0)
 
 
 def _checksum(manifest: Manifest) -> str:

@@ -17,7 +17,7 @@ from engramia.core.model import (
     check_pattern_key,
 )
 from engramia.core.query import DecayPolicy, Filter, Page, Search, SearchPage
-from engramia.core.words import jaccard, words
+from engramia.core.words import distinct_words, jaccard, words
 from engramia.errors import EmbeddingModelMismatchError, NotFoundError, ValidationError
 from engramia.providers.json import codec
 from engramia.providers.json.candidates import matching
@@ -61,16 +61,15 @@ class JSONPatternStore:
 
     def near_identical(self, task: str, min_jaccard: float) -> Sequence[Pattern]:
         """Return patterns whose normalised task is `task`'s, then by overlap, then by score, newest first."""
-        table, order = self._table, words(task)
-        asked = frozenset(order)
-        rows = table.overlaps.candidates(asked, min_jaccard) if order else table.wordless()
+        table, asked = self._table, distinct_words(task)
+        rows = table.overlaps.candidates(asked, min_jaccard) if asked else table.wordless()
         ranked = []
         for row in rows:
-            said = words(table.body(row).task)
-            overlap = jaccard(asked, frozenset(said))
+            pattern = self._pattern(row)
+            overlap = jaccard(asked, frozenset(words(pattern.task)))
             if overlap >= min_jaccard:
-                pattern = self._pattern(row)
-                ranked.append(((said == order, overlap, pattern.success_score, pattern.key), pattern))
+                same = words(pattern.task) == words(task)
+                ranked.append(((same, overlap, pattern.success_score, pattern.key), pattern))
         return [pattern for _, pattern in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 
     def list(self, filter: Filter, *, limit: int, offset: int) -> Page[Pattern]:

@@ -13,7 +13,7 @@ from engramia.core.ranking import quality_factor
 from engramia.core.roots import Roots
 from engramia.core.vectors import Vectors
 from engramia.core.word_index import CODE_CHARS, WordIndex
-from engramia.core.words import words
+from engramia.core.words import distinct_words, words
 from engramia.errors import StorageCorruptError
 from engramia.providers.json import codec
 from engramia.providers.json.heap import give_back
@@ -143,7 +143,7 @@ class PatternTable:
         """The index of the tasks by how many words they share, up to date."""
         while self._due_overlaps:
             row = self._due_overlaps.pop()
-            self._overlaps.add(row, set(words(self.body(row).task)))
+            self._overlaps.add(row, distinct_words(self.body(row).task))
         return self._overlaps
 
     def wordless(self) -> list[int]:
@@ -289,7 +289,7 @@ class PatternTable:
         if row in self._due_overlaps:
             self._due_overlaps.remove(row)
         else:
-            self._overlaps.remove(row, set(words(body.task)))
+            self._overlaps.remove(row, distinct_words(body.task))
         self._untag(row, body)
 
     def _known(self, events: Events) -> Iterator[tuple[int, Body, codec.Json]]:
