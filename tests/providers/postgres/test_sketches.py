@@ -1,6 +1,7 @@
 """Sketches of a large scope: what they tell, how they follow it, and what searches make of them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import batched
 
 import numpy as np
@@ -65,6 +66,21 @@ def test_they_guess_cosines(storage: PostgresStorage) -> None:
     expected = np.cos(np.pi * differing / _DIMENSION)
     np.testing.assert_allclose(compared.cosines(np.arange(_SIZE)), expected, atol=1e-6)
     assert np.isnan(compared.cosines(np.array([_SIZE, _SIZE + 10**6]))).all()
+
+
+def test_they_guess_cosines_more_closely_by_the_whole_of_the_vector_asked() -> None:
+    draw = np.random.default_rng(5)
+    question, *stored = draw.standard_normal((201, 384))
+    question /= np.linalg.norm(question)
+    near = np.array([one / np.linalg.norm(one) + draw.random() * question for one in stored])
+    near = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+    compared = Compared(made_of(near, [True] * 199 + [False]), question.astype(np.float32))
+    numbers = np.arange(199)
+    cosines = near[:199] @ question
+    by_signs, closely = (guess(numbers) - cosines for guess in (compared.cosines, compared.closer))
+    assert np.abs(closely).max() < compared.error < 0.12
+    assert closely.std() < 0.7 * by_signs.std()
+    assert np.isnan(compared.closer(np.array([199, 10**6]))).all()
 
 
 def test_they_know_how_many_roots_patterns_have(storage: PostgresStorage) -> None:
@@ -155,6 +171,18 @@ def test_what_changed_since_they_were_read_is_found_by_its_vector(storage: Postg
     with storage.scoped(BIG).writing() as stores:
         stores.patterns.delete([key(9000)])
     assert key(9000) not in keys(storage, BIG, nearest_to(far))
+
+
+@pytest.mark.parametrize("least", [0.45, 0.6, 0.8])
+def test_all_matches_come_where_they_are_asked_for(
+    storage: PostgresStorage, postgres_url: str, least: float
+) -> None:
+    sketched(storage)
+    exact = PostgresStorage(database_url=postgres_url, exact_limit=10**9)
+    asked = [replace(one, min_similarity=least) for one in questions(limit=300, deduplicate=False)]
+    for question in asked:
+        assert keys(storage, BIG, question) == keys(exact, BIG, question)
+    exact.close()
 
 
 def test_where_more_changed_than_is_compared_the_index_answers(

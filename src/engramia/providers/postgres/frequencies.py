@@ -35,7 +35,7 @@ def _missing(field: int) -> Select[Any]:
     )
 
 
-_MISSING = tuple(_missing(field) for field in _FIELDS)
+_MISSING = arrays.beside(task=_missing(TASK), code=_missing(CODE))
 _LEARNED = select(pattern_texts.c.task_roots, pattern_texts.c.code_roots).where(
     ours(pattern_texts), pattern_texts.c.number >= bindparam("from_number")
 )
@@ -106,9 +106,10 @@ class ScopeFrequencies:
     def _look_up(self, transaction: ScopeTransaction, roots: dict[int, Codes]) -> None:
         if not any(some.size for some in roots.values()):
             return
-        asked = {f"roots_{field}": Bigints(some) for field, some in roots.items()}
-        found = transaction.fetch_each(*_MISSING, **asked)
-        for field, (row,) in zip(_FIELDS, found, strict=True):
+        asked: dict[str, Any] = {f"roots_{field}": Bigints(some) for field, some in roots.items()}
+        (found,) = transaction.fetch(_MISSING, **asked)
+        columns = {TASK: (found.task_roots, found.task_counts), CODE: (found.code_roots, found.code_counts)}
+        for field, (there, held) in columns.items():
             counts = np.zeros(len(roots[field]), np.int64)
-            counts[np.searchsorted(roots[field], arrays.integers(row.roots))] = arrays.integers(row.counts)
+            counts[np.searchsorted(roots[field], arrays.integers(there))] = arrays.integers(held)
             self._known[field].learn(roots[field], counts)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import batched
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -76,31 +77,60 @@ class Compared:
 
     def __init__(self, sketches: "Sketches", vector: Floats) -> None:
         """Count the dimensions in which the vector's sign and each pattern's differ."""
-        self._known, self._dimension = sketches.known, sketches.dimension
-        self._differing = np.zeros(len(self._known), np.uint16)
+        self._sketches, self._vector = sketches, vector
+        self._differing = np.zeros(len(sketches.known), np.uint16)
         for stored, asked in zip(sketches.bits, _sketch(vector), strict=True):
             self._differing += np.bitwise_count(stored ^ asked)
 
     def nearest(self, count: int) -> Numbers:
         """Return the numbers of at least the `count` that seem nearest, or all that are known, ascending."""
-        differing = self._differing
-        if not self._known.all():
-            differing = np.where(self._known, differing, np.uint16(self._dimension + 1))
-        reached = np.bincount(differing, minlength=self._dimension + 2).cumsum()
-        most = min(int(np.searchsorted(reached, count)), self._dimension)
-        return np.flatnonzero(differing <= most)
+        least, most = 0, self._sketches.dimension
+        while least < most:  # counting some times is faster than ordering
+            middle = (least + most) // 2
+            if np.count_nonzero(self._within(middle)) < count:
+                least = middle + 1
+            else:
+                most = middle
+        return np.flatnonzero(self._within(most))
+
+    def _within(self, most: int) -> NDArray[np.bool_]:
+        """Return which differ in so many dimensions at most."""
+        return (self._differing <= most) & self._sketches.known
 
     def cosines(self, numbers: Numbers) -> Floats:
         """Return about the cosine of each of these patterns with the vector, NaN where nothing is known.
 
         Two vectors lie on different sides of a random plane with the chance angle / pi (Charikar 2002).
         """
-        found = np.full(len(numbers), np.nan, np.float32)
-        held = numbers < len(self._known)
-        held[held] = self._known[numbers[held]]
-        cosines = np.cos(np.pi / self._dimension * np.arange(self._dimension + 1)).astype(np.float32)
+        dimension = self._sketches.dimension
+        cosines = np.cos(np.pi / dimension * np.arange(dimension + 1)).astype(np.float32)
+        found, held = self._unknown(numbers)
         found[held] = cosines[self._differing[numbers[held]]]
         return found
+
+    def closer(self, numbers: Numbers) -> Floats:
+        """Return what `cosines` does, more exactly, in a multiple of the time.
+
+        The vector is multiplied with the signs of each pattern: of its length they keep sqrt(2 / pi).
+        """
+        sketches = self._sketches
+        found, held = self._unknown(numbers)
+        packed = np.ascontiguousarray(sketches.bits[:, numbers[held]].T).view(np.uint8)
+        positive = np.unpackbits(packed, axis=1, count=sketches.dimension).astype(np.float32)
+        products = 2.0 * (positive @ self._vector) - self._vector.sum()
+        found[held] = np.clip(products * sqrt(np.pi / 2 / sketches.dimension), -1.0, 1.0)
+        return found
+
+    @property
+    def error(self) -> float:
+        """How far `closer` may be wrong, but for one in hundreds: thrice the deviation."""
+        return 3.0 * sqrt((np.pi / 2 - 1.0) / self._sketches.dimension)
+
+    def _unknown(self, numbers: Numbers) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return NaN for each of these patterns, and of which something is known."""
+        held = numbers < len(self._sketches.known)
+        held[held] = self._sketches.known[numbers[held]]
+        return np.full(len(numbers), np.nan, np.float32), held
 
 
 @dataclass(frozen=True, slots=True)
