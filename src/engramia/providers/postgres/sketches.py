@@ -4,11 +4,12 @@ A sketch decides about no score, so that it may be somewhat out of date: what it
 later. What was changed since is known by its revision, and compared without.
 """
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import batched
 from math import sqrt
 from typing import Any
@@ -23,6 +24,7 @@ from engramia.db.session import Database
 from engramia.errors import StorageError
 from engramia.providers.postgres import arrays
 from engramia.providers.postgres.beginning import begin_reading
+from engramia.providers.postgres.frequencies import ScopeFrequencies, parts
 from engramia.providers.postgres.pools import Floats, Numbers
 from engramia.providers.postgres.rows import NUMBERS
 from engramia.providers.postgres.tables import pattern_texts, pattern_vectors, patterns
@@ -147,6 +149,8 @@ class Sketches:
     """Shape (numbers,): which have a sketch."""
     sizes: NDArray[np.uint16]
     """Shape (2, numbers): distinct roots by field; zero where nothing is known."""
+    counts: ScopeFrequencies = field(default_factory=ScopeFrequencies)
+    """How many patterns have each root that is not rare: for those who follow, never changed itself."""
     made: float = field(default_factory=time.monotonic)
 
     def fit(self, row: ScopeRow) -> bool:
@@ -157,7 +161,7 @@ class Sketches:
 
     @property
     def nbytes(self) -> int:
-        return self.bits.nbytes + self.known.nbytes + self.sizes.nbytes
+        return self.bits.nbytes + self.known.nbytes + self.sizes.nbytes + self.counts.nbytes
 
     def current(self, row: ScopeRow) -> bool:
         """Return whether they need not be brought up to date yet."""
@@ -186,16 +190,40 @@ def read_sketches(
 
     If they were read `before`, only of what was changed since.
     """
+    stopped = stopped or threading.Event()
+    counts = _read_counts(database, scope, stopped, before)
     made, asked = _begin(database, scope, before)
     for statements, values in asked:
-        if stopped is not None and stopped.is_set():
+        if stopped.is_set():
             return None
-        with database.transaction(begin_reading(scope)) as (connection, given):
-            transaction = ScopeTransaction(connection, scope, given, writable=False)
+        with _reading(database, scope) as transaction:
             ((signs,), (sizes,)) = transaction.fetch_each(*statements, **values)
             _put_signs(made, arrays.integers(signs.numbers), signs.sent or b"")
             _put_sizes(made, arrays.integers(sizes.numbers), sizes)
-    return made
+    return replace(made, counts=counts)
+
+
+@contextlib.contextmanager
+def _reading(database: Database, scope: Scope) -> Iterator[ScopeTransaction]:
+    with database.transaction(begin_reading(scope)) as (connection, row):
+        yield ScopeTransaction(connection, scope, row, writable=False)
+
+
+def _read_counts(
+    database: Database, scope: Scope, stopped: threading.Event, before: Sketches | None
+) -> ScopeFrequencies:
+    """Return how many patterns have each root that is not rare; what was known `before` follows if it can."""
+    counts = ScopeFrequencies() if before is None else before.counts.copy()
+    with _reading(database, scope) as transaction:
+        counts.follow(transaction)
+        patterns = transaction.row.patterns
+    if not len(counts):
+        for least, greatest in parts(patterns):
+            if stopped.is_set():
+                break
+            with _reading(database, scope) as transaction:
+                counts.read_common(transaction, least, greatest)
+    return counts
 
 
 type _Asked = tuple[Sequence[Select[Any]], dict[str, Any]]
@@ -203,8 +231,7 @@ type _Asked = tuple[Sequence[Select[Any]], dict[str, Any]]
 
 def _begin(database: Database, scope: Scope, before: Sketches | None) -> tuple[Sketches, Iterator[_Asked]]:
     """Return sketches as far as they are known, and how to ask for the others."""
-    with database.transaction(begin_reading(scope)) as (connection, given):
-        transaction = ScopeTransaction(connection, scope, given, writable=False)
+    with _reading(database, scope) as transaction:
         row = transaction.row
         if before is not None and before.fit(row):
             found = transaction.fetch(CHANGED, since=before.revision, most_changed=_ANEW + 1)
