@@ -59,8 +59,8 @@ _CANDIDATES = 384
 _FILTERED, _SKETCHED = 96, 64
 """Candidates that do as well where sketches tell which are near: with a filter, and without."""
 _WIDER = 4
-_BITS_PER_NEAREST = 1536
-"""Bits of sketches that are compared for each of the nearest: the fewer each has, the more of them."""
+_SIGNS_PER_NEAREST = 2048
+"""Signs that are compared more closely for each of the nearest: the fewer each has, the more of them."""
 _CROWD = 4 * CROWD_RANK
 """Of the nearest by sketches, how many are compared to know the crowd."""
 _CLOSER = 512
@@ -263,6 +263,8 @@ class DatabaseSource:
             return np.sort(numbers)
         cosines = np.concatenate((self._guess(found.numbers, otherwise), nearest.cosines[~both]))
         cosines[places[both]] = nearest.cosines[both]
+        near = np.arange(len(numbers)) >= len(found.numbers)
+        near[places[both]] = True
         agreed = self._likely_agreements(found)
         nothing = np.zeros(np.count_nonzero(~both), np.float32)
         task, code = (np.concatenate((agreed[field], nothing)) for field in FIELDS)
@@ -270,7 +272,7 @@ class DatabaseSource:
         if self._compared is not None:
             some = _best(estimate, width * _CLOSER)
             closer = self._compared.closer(numbers[some])
-            better = ~np.isnan(closer) & ~np.isin(numbers[some], nearest.numbers)
+            better = ~np.isnan(closer) & ~near[some]
             cosines = np.where(better, closer, cosines[some])
             numbers, estimate = numbers[some], relevance(cosines, task[some], code[some], self._search.fusion)
         return np.sort(numbers[_best(estimate, count)])
@@ -337,21 +339,27 @@ class DatabaseSource:
         known = self._sketches
         if known is None or self._search.filter != Filter():
             return None
-        (postings,), (changed,) = self._transaction.fetch_each(
-            POSTINGS,
-            _CHANGED,
+        statements = (POSTINGS, _CHANGED) if known.revision < self._transaction.row.revision else (POSTINGS,)
+        (postings,), *changed = self._transaction.fetch_each(
+            *statements,
             meanwhile=lambda: self._compared,
             query_vector=vector,
             since=known.revision,
             most_changed=_MOST_CHANGED,
             **roots,
         )
-        compared, others = self._compared, arrays.integers(changed.changed)
-        if compared is None or len(others) == _MOST_CHANGED:
+        compared = self._compared
+        if compared is None:
             return None
-        among = np.setdiff1d(compared.nearest(count * max(2, _BITS_PER_NEAREST // len(vector))), others)
-        numbers = np.concatenate((among, arrays.integers(changed.numbers)))
-        cosines = np.concatenate((compared.closer(among), -arrays.reals(changed.negative)))
+        numbers = compared.nearest(count * max(2, _SIGNS_PER_NEAREST // compared.signs))
+        cosines = compared.closer(numbers)
+        for (row,) in changed:
+            others = arrays.integers(row.changed)
+            if len(others) == _MOST_CHANGED:
+                return None
+            same = ~np.isin(numbers, others)
+            numbers = np.concatenate((numbers[same], arrays.integers(row.numbers)))
+            cosines = np.concatenate((cosines[same], -arrays.reals(row.negative)))
         best = _best(cosines, count)
         return _Nearest(numbers[best], cosines[best], compared.error), postings
 

@@ -72,21 +72,25 @@ CHANGED = (
 )
 """The numbers of patterns that were changed since a revision."""
 _MOST = 2**16 - 1
+_COMPARED = 256
+"""Dimensions of which every pattern's sign is compared; those that seem near are compared in all."""
 
 
 class Compared:
     """How near every pattern seems to one vector."""
 
     def __init__(self, sketches: "Sketches", vector: Floats) -> None:
-        """Count the dimensions in which the vector's sign and each pattern's differ."""
+        """Count in how many of the first dimensions the vector's sign and each pattern's differ."""
         self._sketches, self._vector = sketches, vector
+        self.signs = min(sketches.dimension, _COMPARED)
         self._differing = np.zeros(len(sketches.known), np.uint16)
-        for stored, asked in zip(sketches.bits, _sketch(vector), strict=True):
+        words = _COMPARED // _WORD
+        for stored, asked in zip(sketches.bits[:words], _sketch(vector)[:words], strict=True):
             self._differing += np.bitwise_count(stored ^ asked)
 
     def nearest(self, count: int) -> Numbers:
         """Return the numbers of at least the `count` that seem nearest, or all that are known, ascending."""
-        least, most = 0, self._sketches.dimension
+        least, most = 0, self.signs
         while least < most:  # counting some times is faster than ordering
             middle = (least + most) // 2
             if np.count_nonzero(self._within(middle)) < count:
@@ -104,8 +108,7 @@ class Compared:
 
         Two vectors lie on different sides of a random plane with the chance angle / pi (Charikar 2002).
         """
-        dimension = self._sketches.dimension
-        cosines = np.cos(np.pi / dimension * np.arange(dimension + 1)).astype(np.float32)
+        cosines = np.cos(np.pi / self.signs * np.arange(self.signs + 1)).astype(np.float32)
         found, held = self._unknown(numbers)
         found[held] = cosines[self._differing[numbers[held]]]
         return found
@@ -113,7 +116,7 @@ class Compared:
     def closer(self, numbers: Numbers) -> Floats:
         """Return what `cosines` does, more exactly, in a multiple of the time.
 
-        The vector is multiplied with the signs of each pattern: of its length they keep sqrt(2 / pi).
+        The vector is multiplied with all signs of each pattern: of its length they keep sqrt(2 / pi).
         """
         sketches = self._sketches
         found, held = self._unknown(numbers)
