@@ -4,7 +4,7 @@ They are compiled once. What SQLAlchemy does around each execution (events, resu
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import batched
 from typing import Any, cast
@@ -49,9 +49,17 @@ def fetch(
 
 
 def fetch_each(
-    connection: Connection, statements: Sequence[Executable], values: Mapping[str, Any], *, after: Due = ()
+    connection: Connection,
+    statements: Sequence[Executable],
+    values: Mapping[str, Any],
+    *,
+    after: Due = (),
+    meanwhile: Callable[[], object] | None = None,
 ) -> list[list[Any]]:
-    """Return the rows of several statements over the same values, all sent in one message."""
+    """Return the rows of several statements over the same values, all sent in one message.
+
+    `meanwhile` is done while the server works.
+    """
     driver = driver_of(connection)
     with driver.pipeline():
         _queue(driver, after)
@@ -60,6 +68,8 @@ def fetch_each(
             sql, fixed = compiled(statement)
             cursor = driver.cursor(binary=True, row_factory=namedtuple_row)
             cursors.append(cursor.execute(sql, {**fixed, **values}))
+        if meanwhile is not None:
+            meanwhile()
         return [cursor.fetchall() for cursor in cursors]
 
 

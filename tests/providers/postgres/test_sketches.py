@@ -1,6 +1,7 @@
 """Sketches of a large scope: what they tell, how they follow it, and what searches make of them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import batched
 
 import numpy as np
@@ -67,6 +68,21 @@ def test_they_guess_cosines(storage: PostgresStorage) -> None:
     assert np.isnan(compared.cosines(np.array([_SIZE, _SIZE + 10**6]))).all()
 
 
+def test_they_guess_cosines_more_closely_by_the_whole_of_the_vector_asked() -> None:
+    draw = np.random.default_rng(5)
+    question, *stored = draw.standard_normal((201, 384))
+    question /= np.linalg.norm(question)
+    near = np.array([one / np.linalg.norm(one) + draw.random() * question for one in stored])
+    near = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+    compared = Compared(made_of(near, [True] * 199 + [False]), question.astype(np.float32))
+    numbers = np.arange(199)
+    cosines = near[:199] @ question
+    by_signs, closely = (guess(numbers) - cosines for guess in (compared.cosines, compared.closer))
+    assert np.abs(closely).max() < compared.error < 0.12
+    assert closely.std() < 0.7 * by_signs.std()
+    assert np.isnan(compared.closer(np.array([199, 10**6]))).all()
+
+
 def test_they_know_how_many_roots_patterns_have(storage: PostgresStorage) -> None:
     otherwise = {TASK: np.float32(7.0), CODE: np.float32(9.0)}
     asked = np.array([0, _SIZE - 1, _SIZE, _SIZE + 10**6])
@@ -76,18 +92,19 @@ def test_they_know_how_many_roots_patterns_have(storage: PostgresStorage) -> Non
     assert found[CODE].tolist() == [1.5, 1.5, 9.0, 9.0]
 
 
+@pytest.mark.parametrize("dimension", [128, 512])
 @pytest.mark.parametrize("count", [1, 10, 400, 999, 1000, 5000])
-def test_the_nearest_are_those_of_fewest_differing_signs(count: int) -> None:
+def test_the_nearest_are_those_of_fewest_differing_signs(count: int, dimension: int) -> None:
     draw = np.random.default_rng(4)
-    stored = draw.standard_normal((1000, 128), np.float32)
+    stored = draw.standard_normal((1000, dimension), np.float32)
     known = draw.random(1000) < 0.9
-    question = draw.standard_normal(128, np.float32)
+    question = draw.standard_normal(dimension, np.float32)
     found = Compared(made_of(stored, known.tolist()), question).nearest(count)
     assert known[found].all()
     assert len(found) >= min(count, int(known.sum()))
-    differing = ((stored > 0) != (question > 0)).sum(axis=1)
+    differing = ((stored > 0) != (question > 0))[:, :256].sum(axis=1)  # of the first ones
     others = np.setdiff1d(np.flatnonzero(known), found)
-    assert differing[found].max() < differing[others].min(initial=129)
+    assert differing[found].max() < differing[others].min(initial=dimension + 1)
     assert len(found) < count + 120 or count == 1  # as many as share the last number of signs
 
 
@@ -155,6 +172,18 @@ def test_what_changed_since_they_were_read_is_found_by_its_vector(storage: Postg
     with storage.scoped(BIG).writing() as stores:
         stores.patterns.delete([key(9000)])
     assert key(9000) not in keys(storage, BIG, nearest_to(far))
+
+
+@pytest.mark.parametrize("least", [0.45, 0.6, 0.8])
+def test_all_matches_come_where_they_are_asked_for(
+    storage: PostgresStorage, postgres_url: str, least: float
+) -> None:
+    sketched(storage)
+    exact = PostgresStorage(database_url=postgres_url, exact_limit=10**9)
+    asked = [replace(one, min_similarity=least) for one in questions(limit=300, deduplicate=False)]
+    for question in asked:
+        assert keys(storage, BIG, question) == keys(exact, BIG, question)
+    exact.close()
 
 
 def test_where_more_changed_than_is_compared_the_index_answers(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, Select, func, select
 
 _HEADER = struct.Struct(">iiIii")  # dimensions, flags, type of an element, length, lower bound
 _ELEMENT_LENGTH = 4
@@ -19,6 +19,15 @@ def column(values: ColumnElement[Any]) -> ColumnElement[Any]:
 def joined(values: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the bytes of all rows, one row's after another's, in the order of `column`; NULL without one."""
     return func.string_agg(values, func.decode("", "hex"))
+
+
+def beside(**statements: Select[Any]) -> Select[Any]:
+    """Return one statement for the rows of several that give one each; their names stand before its columns.
+
+    To send and answer one costs less than half of what three do.
+    """
+    parts = [(name, statement.subquery(name)) for name, statement in statements.items()]
+    return select(*(part.label(f"{name}_{part.name}") for name, found in parts for part in found.c))
 
 
 def integers(sent: bytes | None) -> NDArray[np.int64]:

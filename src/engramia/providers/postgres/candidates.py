@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import REAL, BigInteger, ColumnElement, Select, cast, func, select
+from sqlalchemy import REAL, BigInteger, ColumnElement, Select, bindparam, cast, func, select
 
 from engramia.core.query import Filter
 from engramia.db.bigints import Bigints
@@ -16,7 +16,7 @@ from engramia.providers.postgres.frequencies import ScopeFrequencies
 from engramia.providers.postgres.pools import Bounds, Floats, Numbers
 from engramia.providers.postgres.query_words import FIELDS, QueryWords
 from engramia.providers.postgres.scored import Parts
-from engramia.providers.postgres.tables import pattern_texts, pattern_vectors, patterns
+from engramia.providers.postgres.tables import BigintArray, pattern_texts, pattern_vectors, patterns
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_statements import NEGATIVE_DOT
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, unpack, weights
@@ -43,17 +43,21 @@ _DOTS = select(
     arrays.column(cast(NEGATIVE_DOT, REAL)).label("negative"),
     func.array_send(_near).label("near"),
     _sent.filter(NEGATIVE_DOT < NEAR).label("sent"),
-).where(ours(pattern_vectors), pattern_vectors.c.number == func.any(rows.NUMBERS))
+).where(
+    ours(pattern_vectors),
+    pattern_vectors.c.number == func.any(bindparam("to_compare", type_=BigintArray)),
+)
 
 
 @lru_cache(maxsize=16)
-def _facts(filter: Filter) -> Select[Any]:
-    return select(
+def _candidates(filter: Filter) -> Select[Any]:
+    facts = select(
         arrays.column(patterns.c.number).label("numbers"),
         func.array_agg(patterns.c.key).label("keys"),
         arrays.column(patterns.c.quality).label("quality"),
         arrays.column(rows.MICROS).label("micros"),
     ).where(ours(patterns), patterns.c.number == func.any(rows.NUMBERS), *rows.passing(filter))
+    return arrays.beside(facts=facts, texts=_TEXTS, dots=_DOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Candidates:
     bounds: Bounds
     keys: Sequence[str]
     tasks: Sequence[str]
+    cosines: Floats
+    """Of these patterns and the others that were compared, whatever the filter."""
 
     def parts(self, numbers: Numbers) -> Parts:
         """Return what the scores of some of them are made of."""
@@ -94,45 +100,51 @@ def read_candidates(
     transaction: ScopeTransaction,
     filter: Filter,
     vector: Floats,
-    numbers: Numbers,
+    asked: tuple[Numbers, Numbers],
     said: QueryWords,
     known: ScopeFrequencies,
 ) -> Candidates:
-    """Return those of these patterns that pass the filter; `numbers` ascend."""
-    values = {"of_numbers": Bigints(numbers), "query_vector": vector, **rows.filter_values(filter)}
-    ((facts,), (texts,), (dots,)) = transaction.fetch_each(
-        _facts(rows.shape(filter)), _TEXTS, _DOTS, **values
-    )
+    """Return those of the first patterns asked for, ascending, that pass the filter; others are compared."""
+    numbers, compared = asked[0], np.union1d(*asked)
+    values = {
+        "of_numbers": Bigints(numbers),
+        "to_compare": Bigints(compared),
+        "query_vector": vector,
+        **rows.filter_values(filter),
+    }
+    (read,) = transaction.fetch(_candidates(rows.shape(filter)), **values)
     found = {
-        TASK: RootRows(unpack(texts.task or b""), arrays.integers(texts.task_sizes)),
-        CODE: RootRows(unpack(texts.code or b""), arrays.integers(texts.code_sizes)),
+        TASK: RootRows(unpack(read.texts_task or b""), arrays.integers(read.texts_task_sizes)),
+        CODE: RootRows(unpack(read.texts_code or b""), arrays.integers(read.texts_code_sizes)),
     }
     agreements = word_agreements(transaction, found, said, known)
-    places = np.searchsorted(numbers, arrays.integers(texts.numbers))
+    places = np.searchsorted(numbers, arrays.integers(read.texts_numbers))
     words = {field: np.zeros(len(numbers), np.float32) for field in FIELDS}
     for field in FIELDS:
         words[field][places] = agreements[field]
-    tasks = dict(zip(places.tolist(), texts.tasks or (), strict=True))
-    passing = arrays.integers(facts.numbers)
+    tasks = dict(zip(places.tolist(), read.texts_tasks or (), strict=True))
+    passing = arrays.integers(read.facts_numbers)
     kept = np.searchsorted(numbers, passing)
+    cosines = _cosines(compared, vector, read)
     bounds = Bounds(
         passing,
-        _cosines(numbers, vector, dots)[kept],
+        cosines[np.searchsorted(compared, passing)],
         words[TASK][kept],
         words[CODE][kept],
-        arrays.doubles(facts.quality),
-        arrays.integers(facts.micros),
+        arrays.doubles(read.facts_quality),
+        arrays.integers(read.facts_micros),
     )
-    return Candidates(bounds, facts.keys or (), [tasks[place] for place in kept.tolist()])
+    there = cosines[~np.isnan(cosines)]
+    return Candidates(bounds, read.facts_keys or (), [tasks[place] for place in kept.tolist()], there)
 
 
-def _cosines(numbers: Numbers, vector: Floats, dots: Any) -> Floats:
+def _cosines(numbers: Numbers, vector: Floats, read: Any) -> Floats:
     """Return the cosine of each pattern, NaN without a vector."""
     cosines = np.full(len(numbers), np.nan, np.float32)
-    cosines[np.searchsorted(numbers, arrays.integers(dots.numbers))] = -arrays.reals(dots.negative)
-    near = arrays.integers(dots.near)
+    cosines[np.searchsorted(numbers, arrays.integers(read.dots_numbers))] = -arrays.reals(read.dots_negative)
+    near = arrays.integers(read.dots_near)
     if near.size:
-        vectors = arrays.vectors(dots.sent, len(near)).astype(np.float64)
+        vectors = arrays.vectors(read.dots_sent, len(near)).astype(np.float64)
         cosines[np.searchsorted(numbers, near)] = (vectors * vector).sum(axis=1)
     return cosines
 

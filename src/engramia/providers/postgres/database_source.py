@@ -49,18 +49,22 @@ from engramia.providers.postgres.query_words import (
 )
 from engramia.providers.postgres.scored import Parts, Scored, scored
 from engramia.providers.postgres.sketches import CHANGED, Compared, Sketches
-from engramia.providers.postgres.tables import BigintArray, Half, pattern_texts, pattern_vectors, patterns
+from engramia.providers.postgres.tables import Half, pattern_texts, pattern_vectors, patterns
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_statements import NEGATIVE_DOT, QUERY_VECTOR
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, query_codes, unpack
 
 _NEAREST = 64
 _CANDIDATES = 384
-_SKETCHED = 96
-"""Candidates that do as well where sketches tell which are near."""
+_FILTERED, _SKETCHED = 96, 64
+"""Candidates that do as well where sketches tell which are near: with a filter, and without."""
 _WIDER = 4
-_BITS_PER_NEAREST = 1536
-"""Bits of sketches that are compared for each of the nearest: the fewer each has, the more of them."""
+_SIGNS_PER_NEAREST = 2048
+"""Signs that are compared more closely for each of the nearest: the fewer each has, the more of them."""
+_CROWD = 4 * CROWD_RANK
+"""Of the nearest by sketches, how many are compared to know the crowd."""
+_CLOSER = 512
+"""Patterns that sketches are compared with more closely, of those that promise most."""
 _MOST_CHANGED = 4096
 """Patterns changed since the sketches were read that are compared beside those they tell of."""
 _CROWD_AT_ONCE = 64
@@ -75,14 +79,20 @@ _DOTS = select(
     func.array_send(func.array_agg(pattern_vectors.c.number)).label("numbers"),
     func.array_send(func.array_agg(cast(NEGATIVE_DOT, REAL))).label("negative"),
 ).where(ours(pattern_vectors))
-_NUMBERS_CHANGED = select(arrays.column(CHANGED.subquery().c.number).label("numbers"))
-_DOTS_AMONG = select(
-    arrays.column(pattern_vectors.c.number).label("numbers"),
-    arrays.column(cast(NEGATIVE_DOT, REAL)).label("negative"),
-).where(
-    ours(pattern_vectors),
-    pattern_vectors.c.number
-    == func.any(func.array_cat(rows.NUMBERS, func.array(CHANGED.scalar_subquery(), type_=BigintArray))),
+_changed = CHANGED.cte("changed")
+_changed_dots = (
+    select(
+        arrays.column(pattern_vectors.c.number).label("numbers"),
+        arrays.column(cast(NEGATIVE_DOT, REAL)).label("negative"),
+    )
+    .where(
+        ours(pattern_vectors),
+        pattern_vectors.c.number == func.any(func.array(select(_changed.c.number).scalar_subquery())),
+    )
+    .subquery()
+)
+_CHANGED = select(
+    select(arrays.column(_changed.c.number)).scalar_subquery().label("changed"), *_changed_dots.c
 )
 _TEXTS_OF = select(
     pattern_texts.c.number, pattern_texts.c.task, pattern_texts.c.task_roots, pattern_texts.c.code_roots
@@ -114,6 +124,20 @@ class Nearby:
     sketches: Sketches | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """Patterns whose vectors are nearest to the query's, in any order."""
+
+    numbers: Numbers
+    cosines: Floats
+    error: float
+    """How far the cosines may be wrong."""
+
+    @property
+    def least(self) -> float:
+        return float(self.cosines.min(initial=1.0))
+
+
 class DatabaseSource:
     """One search over the tables of one scope. Implements `Source`."""
 
@@ -130,7 +154,6 @@ class DatabaseSource:
         """Look for candidates by the index as `nearby` says, or compare all without it."""
         self._transaction, self._search, self._vector, self._known = transaction, search, vector, known
         self._nearby = nearby
-        self._compared = _compared(nearby, vector)
         self._candidates: Candidates | None = None
         codes = np.array(sorted(query_codes(words)), np.int64)
         self._said = query_words(transaction, codes, known)
@@ -212,42 +235,63 @@ class DatabaseSource:
 
     def _near_pool(self, vector: Floats, width: int) -> Pool:
         search, row, wanted = self._search, self._transaction.row, _NEAREST * width
-        nearest, dots, found = self._nearest_and_sharing(vector, wanted)
-        anywhere = dots if search.filter == Filter() else self._nearest_of_all(vector)
-        near = dots >= search.min_similarity - ERROR
+        nearest, found = self._nearest_and_sharing(vector, wanted)
         # What lies beyond the last one is less similar still.
-        passed = len(dots) == wanted and not near.all()
-        beyond = 0.0 if passed else float(dots.min(initial=1.0)) if len(dots) else 0.0
-        numbers = self._promising(nearest, dots, found, beyond, width)
+        passed = len(nearest.numbers) >= wanted and nearest.least < search.min_similarity - nearest.error
+        numbers = self._promising(nearest, found, 0.0 if passed else nearest.least * _BEYOND, width)
+        nearby = nearest.numbers[_best(nearest.cosines, _CROWD)]
         candidates = read_candidates(
-            self._transaction, search.filter, vector, numbers, self._said, self._known
+            self._transaction, search.filter, vector, (numbers, nearby), self._said, self._known
         )
         self._candidates = candidates
+        anywhere = candidates.cosines if search.filter == Filter() else self._nearest_of_all(vector)
         pool = whole_pool(search, candidates.bounds, crowd_of(anywhere))
-        pool.whole = passed and row.dense == row.patterns
+        matching = nearest.numbers[nearest.cosines >= search.min_similarity - nearest.error]
+        pool.whole = passed and row.dense == row.patterns and bool(np.isin(matching, numbers).all())
         return pool
 
-    def _promising(
-        self, nearest: Numbers, dots: Floats, found: Sharing, beyond: float, width: int
-    ) -> Numbers:
-        """Return those likely the best of those nearest and those that share telling words, ascending."""
-        places = np.searchsorted(found.numbers, nearest)
-        both = np.append(found.numbers, -1)[places] == nearest
-        numbers = np.concatenate((found.numbers, nearest[~both]))
-        count = width * (_CANDIDATES if self._sketches is None else _SKETCHED)
+    def _promising(self, nearest: _Nearest, found: Sharing, otherwise: float, width: int) -> Numbers:
+        """Return those likely the best of those nearest and those that share telling words, ascending.
+
+        Where nothing is known of a cosine, it is taken for `otherwise`.
+        """
+        places = np.searchsorted(found.numbers, nearest.numbers)
+        both = np.append(found.numbers, -1)[places] == nearest.numbers
+        numbers = np.concatenate((found.numbers, nearest.numbers[~both]))
+        count = width * self._candidates_wanted
         if len(numbers) <= count:
             return np.sort(numbers)
-        guessed = self._guess(found.numbers, beyond * _BEYOND)
-        guessed[places[both]] = dots[both]
+        cosines = np.concatenate((self._guess(found.numbers, otherwise), nearest.cosines[~both]))
+        cosines[places[both]] = nearest.cosines[both]
+        near = np.arange(len(numbers)) >= len(found.numbers)
+        near[places[both]] = True
         agreed = self._likely_agreements(found)
         nothing = np.zeros(np.count_nonzero(~both), np.float32)
         task, code = (np.concatenate((agreed[field], nothing)) for field in FIELDS)
-        estimate = relevance(np.concatenate((guessed, dots[~both])), task, code, self._search.fusion)
+        estimate = relevance(cosines, task, code, self._search.fusion)
+        if self._compared is not None:
+            some = _best(estimate, width * _CLOSER)
+            closer = self._compared.closer(numbers[some])
+            better = ~np.isnan(closer) & ~near[some]
+            cosines = np.where(better, closer, cosines[some])
+            numbers, estimate = numbers[some], relevance(cosines, task[some], code[some], self._search.fusion)
         return np.sort(numbers[_best(estimate, count)])
+
+    @property
+    def _candidates_wanted(self) -> int:
+        if self._sketches is None:
+            return _CANDIDATES
+        return _SKETCHED if self._search.filter == Filter() else _FILTERED
 
     @property
     def _sketches(self) -> Sketches | None:
         return None if self._nearby is None else self._nearby.sketches
+
+    @cached_property
+    def _compared(self) -> Compared | None:
+        if self._sketches is None or self._vector is None:
+            return None
+        return Compared(self._sketches, self._vector)
 
     def _likely_agreements(self, found: Sharing) -> dict[int, Floats]:
         """Return by field about how far the words agree.
@@ -271,46 +315,53 @@ class DatabaseSource:
         found = self._compared.cosines(numbers)
         return np.where(np.isnan(found), np.float32(otherwise), found)
 
-    def _nearest_and_sharing(self, vector: Floats, count: int) -> tuple[Numbers, Floats, Sharing]:
-        """Return the nearest patterns with their dot products, and those that share telling words."""
+    def _nearest_and_sharing(self, vector: Floats, count: int) -> tuple[_Nearest, Sharing]:
+        """Return the nearest patterns, and those that share telling words."""
         asked = asked_roots(self._said.telling())
         found = self._by_sketches(vector, count, asked)
         if found is None:
-            nearest = _nearest_statement(rows.shape(self._search.filter), len(vector))
+            statement = _nearest_statement(rows.shape(self._search.filter), len(vector))
             values = {"query_vector": vector, "at_most": count, **rows.filter_values(self._search.filter)}
-            first, *postings = self._transaction.fetch_each_after(
-                _BY_INDEX, nearest, *POSTINGS, **values, **asked
+            first, (postings,) = self._transaction.fetch_each_after(
+                _BY_INDEX, statement, POSTINGS, **values, **asked
             )
-            found = *_pairs(first), [row for (row,) in postings]
-        numbers, dots, shared = found
-        return numbers, dots, shared_by(shared, self._said, self._transaction.row.next_number)
+            found = _Nearest(*_pairs(first), ERROR), postings
+        nearest, shared = found
+        return nearest, shared_by(shared, self._said, self._transaction.row.next_number)
 
     def _by_sketches(
         self, vector: Floats, count: int, roots: Mapping[str, Bigints]
-    ) -> tuple[Numbers, Floats, Sequence[Any]] | None:
-        """Return the nearest of those that sketches tell of or were changed since, and rows of postings.
+    ) -> tuple[_Nearest, Any] | None:
+        """Return the nearest of those that sketches tell of or were changed since, and a row of `POSTINGS`.
 
         None if there are no sketches, or too many patterns were changed; a filter is the index's business.
         """
-        compared, known = self._compared, self._sketches
-        if compared is None or known is None or self._search.filter != Filter():
+        known = self._sketches
+        if known is None or self._search.filter != Filter():
             return None
-        among = compared.nearest(count * max(2, _BITS_PER_NEAREST // len(vector)))
-        (changed,), (dots,), *postings = self._transaction.fetch_each(
-            _NUMBERS_CHANGED,
-            _DOTS_AMONG,
-            *POSTINGS,
+        statements = (POSTINGS, _CHANGED) if known.revision < self._transaction.row.revision else (POSTINGS,)
+        (postings,), *changed = self._transaction.fetch_each(
+            *statements,
+            meanwhile=lambda: self._compared,
             query_vector=vector,
-            of_numbers=Bigints(among),
             since=known.revision,
             most_changed=_MOST_CHANGED,
             **roots,
         )
-        if len(arrays.integers(changed.numbers)) == _MOST_CHANGED:
+        compared = self._compared
+        if compared is None:
             return None
-        numbers, products = arrays.integers(dots.numbers), -arrays.reals(dots.negative)
-        best = _best(products, count)
-        return numbers[best], products[best], [row for (row,) in postings]
+        numbers = compared.nearest(count * max(2, _SIGNS_PER_NEAREST // compared.signs))
+        cosines = compared.closer(numbers)
+        for (row,) in changed:
+            others = arrays.integers(row.changed)
+            if len(others) == _MOST_CHANGED:
+                return None
+            same = ~np.isin(numbers, others)
+            numbers = np.concatenate((numbers[same], arrays.integers(row.numbers)))
+            cosines = np.concatenate((cosines[same], -arrays.reals(row.negative)))
+        best = _best(cosines, count)
+        return _Nearest(numbers[best], cosines[best], compared.error), postings
 
     def _nearest_of_all(self, vector: Floats) -> Floats:
         """Return the dot products of as many as the crowd is told by, without filter."""
@@ -372,12 +423,6 @@ class DatabaseSource:
         }
         scores = word_agreements(self._transaction, found_roots, self._said, self._known)
         return scores[TASK], scores[CODE]
-
-
-def _compared(nearby: Nearby | None, vector: Floats | None) -> Compared | None:
-    if nearby is None or nearby.sketches is None or vector is None:
-        return None
-    return Compared(nearby.sketches, vector)
 
 
 def _best(values: Floats, count: int) -> NDArray[np.intp]:

@@ -14,7 +14,6 @@ from engramia.providers.postgres.scope_table import ScopeTable, bytes_of
 from engramia.providers.postgres.sketches import Sketches, SketchMaker
 from engramia.providers.postgres.transaction import ScopeTransaction
 
-_FREQUENCY_BYTES = 16
 _MISSED_AGAIN = 10.0  # seconds
 
 
@@ -32,7 +31,7 @@ class _Held:
 
     @property
     def size(self) -> int:
-        counts = sum(len(known) for known in self.idle) * _FREQUENCY_BYTES
+        counts = sum(known.nbytes for known in self.idle)
         bits = 0 if self.sketches is None else self.sketches.nbytes
         return counts + bits + (self.table.size if self.table is not None else 0)
 
@@ -80,10 +79,12 @@ class ScopeMemory:
             return
         held = self._of(transaction)
         with self._lock:
-            known = held.idle.pop() if held.idle else ScopeFrequencies()
+            sketches = held.sketches
+            known = held.idle.pop() if held.idle else _beginning(sketches)
         yield known
         with self._lock:
-            held.idle.append(known)
+            if held.sketches is sketches:  # others know more from the beginning
+                held.idle.append(known)
         self._shrink()
 
     def sketches(self, transaction: ScopeTransaction) -> Sketches | None:
@@ -111,7 +112,8 @@ class ScopeMemory:
 
     def _keep(self, held: _Held, made: Sketches) -> None:
         if made.nbytes <= self.limit // 2:
-            held.sketches = made
+            with self._lock:
+                held.sketches, held.idle = made, []
         self._shrink()
 
     def _of(self, transaction: ScopeTransaction) -> _Held:
@@ -128,3 +130,8 @@ class ScopeMemory:
             total = sum(held.size for held in self._held.values())
             while total > self.limit and len(self._held) > 1:
                 total -= self._held.popitem(last=False)[1].size
+
+
+def _beginning(sketches: Sketches | None) -> ScopeFrequencies:
+    """Return what is known of a scope's words at the first."""
+    return ScopeFrequencies() if sketches is None else sketches.counts.copy()

@@ -1,6 +1,5 @@
 """What the words of a query weigh in a scope, and which patterns share them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +38,8 @@ def _postings(field: int, roots: str) -> Select[Any]:
     )
 
 
-POSTINGS = (_postings(TASK, "task_roots"), _postings(CODE, "code_roots"))
+POSTINGS = arrays.beside(task=_postings(TASK, "task_roots"), code=_postings(CODE, "code_roots"))
+"""The rows of postings of some roots, by field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def sharing(transaction: ScopeTransaction, said: QueryWords, roots: dict[int, Co
     """Return the patterns that have any of these roots of the query."""
     if not any(some.size for some in roots.values()):
         return Sharing(np.zeros(0, np.int64), {field: np.zeros(0, np.float32) for field in FIELDS})
-    found = transaction.fetch_each(*POSTINGS, **asked_roots(roots))
-    return shared_by([rows[0] for rows in found], said, transaction.row.next_number)
+    (found,) = transaction.fetch(POSTINGS, **asked_roots(roots))
+    return shared_by(found, said, transaction.row.next_number)
 
 
 def asked_roots(roots: dict[int, Codes]) -> dict[str, Bigints]:
@@ -100,17 +100,26 @@ def asked_roots(roots: dict[int, Codes]) -> dict[str, Bigints]:
     return {"task_roots": Bigints(roots[TASK]), "code_roots": Bigints(roots[CODE])}
 
 
-def shared_by(found: Sequence[Any], said: QueryWords, size: int) -> Sharing:
-    """Return who shares what by the rows of `POSTINGS`, in a scope whose numbers are under `size`."""
-    shared = {}
-    for field, row in zip(FIELDS, found, strict=True):
-        sizes = arrays.integers(row.sizes)
-        first = np.repeat(first_numbers(arrays.integers(row.blocks)), sizes)
-        weight = said.weights[field][np.searchsorted(said.codes, arrays.integers(row.roots))]
-        members = np.frombuffer(row.members or b"", "<u2")
-        shared[field] = np.bincount(members + first, np.repeat(weight, sizes), size)
-    some = np.flatnonzero(shared[TASK] + shared[CODE] > 0)  # of flags it takes a tenth of the time
-    return Sharing(some, {field: shared[field][some].astype(np.float32) for field in FIELDS})
+def shared_by(found: Any, said: QueryWords, size: int) -> Sharing:
+    """Return who shares what by the row of `POSTINGS`, in a scope whose numbers are under `size`."""
+    columns = {
+        TASK: (found.task_roots, found.task_blocks, found.task_sizes, found.task_members),
+        CODE: (found.code_roots, found.code_blocks, found.code_sizes, found.code_members),
+    }
+    members, weight = {}, {}
+    for field, (*sent, packed) in columns.items():
+        roots, blocks, sizes = map(arrays.integers, sent)
+        members[field] = np.frombuffer(packed or b"", "<u2") + np.repeat(first_numbers(blocks), sizes)
+        each = said.weights[field][np.searchsorted(said.codes, roots)]
+        weight[field] = np.repeat(each, sizes)
+    some = np.zeros(size, np.bool_)
+    for field in FIELDS:
+        some[members[field]] = True
+    numbers = np.flatnonzero(some)
+    places = np.empty(size, np.intp)  # of those that share none it may say anything
+    places[numbers] = np.arange(len(numbers))
+    summed = {field: np.bincount(places[members[field]], weight[field], len(numbers)) for field in FIELDS}
+    return Sharing(numbers, {field: summed[field].astype(np.float32) for field in FIELDS})
 
 
 def everywhere(found: Sharing, size: int) -> dict[int, Floats]:

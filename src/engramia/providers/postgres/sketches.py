@@ -4,12 +4,14 @@ A sketch decides about no score, so that it may be somewhat out of date: what it
 later. What was changed since is known by its revision, and compared without.
 """
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import batched
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from engramia.db.session import Database
 from engramia.errors import StorageError
 from engramia.providers.postgres import arrays
 from engramia.providers.postgres.beginning import begin_reading
+from engramia.providers.postgres.frequencies import ScopeFrequencies, parts
 from engramia.providers.postgres.pools import Floats, Numbers
 from engramia.providers.postgres.rows import NUMBERS
 from engramia.providers.postgres.tables import pattern_texts, pattern_vectors, patterns
@@ -69,38 +72,70 @@ CHANGED = (
 )
 """The numbers of patterns that were changed since a revision."""
 _MOST = 2**16 - 1
+_COMPARED = 256
+"""Dimensions of which every pattern's sign is compared; those that seem near are compared in all."""
 
 
 class Compared:
     """How near every pattern seems to one vector."""
 
     def __init__(self, sketches: "Sketches", vector: Floats) -> None:
-        """Count the dimensions in which the vector's sign and each pattern's differ."""
-        self._known, self._dimension = sketches.known, sketches.dimension
-        self._differing = np.zeros(len(self._known), np.uint16)
-        for stored, asked in zip(sketches.bits, _sketch(vector), strict=True):
+        """Count in how many of the first dimensions the vector's sign and each pattern's differ."""
+        self._sketches, self._vector = sketches, vector
+        self.signs = min(sketches.dimension, _COMPARED)
+        self._differing = np.zeros(len(sketches.known), np.uint16)
+        words = _COMPARED // _WORD
+        for stored, asked in zip(sketches.bits[:words], _sketch(vector)[:words], strict=True):
             self._differing += np.bitwise_count(stored ^ asked)
 
     def nearest(self, count: int) -> Numbers:
         """Return the numbers of at least the `count` that seem nearest, or all that are known, ascending."""
-        differing = self._differing
-        if not self._known.all():
-            differing = np.where(self._known, differing, np.uint16(self._dimension + 1))
-        reached = np.bincount(differing, minlength=self._dimension + 2).cumsum()
-        most = min(int(np.searchsorted(reached, count)), self._dimension)
-        return np.flatnonzero(differing <= most)
+        least, most = 0, self.signs
+        while least < most:  # counting some times is faster than ordering
+            middle = (least + most) // 2
+            if np.count_nonzero(self._within(middle)) < count:
+                least = middle + 1
+            else:
+                most = middle
+        return np.flatnonzero(self._within(most))
+
+    def _within(self, most: int) -> NDArray[np.bool_]:
+        """Return which differ in so many dimensions at most."""
+        return (self._differing <= most) & self._sketches.known
 
     def cosines(self, numbers: Numbers) -> Floats:
         """Return about the cosine of each of these patterns with the vector, NaN where nothing is known.
 
         Two vectors lie on different sides of a random plane with the chance angle / pi (Charikar 2002).
         """
-        found = np.full(len(numbers), np.nan, np.float32)
-        held = numbers < len(self._known)
-        held[held] = self._known[numbers[held]]
-        cosines = np.cos(np.pi / self._dimension * np.arange(self._dimension + 1)).astype(np.float32)
+        cosines = np.cos(np.pi / self.signs * np.arange(self.signs + 1)).astype(np.float32)
+        found, held = self._unknown(numbers)
         found[held] = cosines[self._differing[numbers[held]]]
         return found
+
+    def closer(self, numbers: Numbers) -> Floats:
+        """Return what `cosines` does, more exactly, in a multiple of the time.
+
+        The vector is multiplied with all signs of each pattern: of its length they keep sqrt(2 / pi).
+        """
+        sketches = self._sketches
+        found, held = self._unknown(numbers)
+        packed = np.ascontiguousarray(sketches.bits[:, numbers[held]].T).view(np.uint8)
+        positive = np.unpackbits(packed, axis=1, count=sketches.dimension).astype(np.float32)
+        products = 2.0 * (positive @ self._vector) - self._vector.sum()
+        found[held] = np.clip(products * sqrt(np.pi / 2 / sketches.dimension), -1.0, 1.0)
+        return found
+
+    @property
+    def error(self) -> float:
+        """How far `closer` may be wrong, but for one in hundreds: thrice the deviation."""
+        return 3.0 * sqrt((np.pi / 2 - 1.0) / self._sketches.dimension)
+
+    def _unknown(self, numbers: Numbers) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return NaN for each of these patterns, and of which something is known."""
+        held = numbers < len(self._sketches.known)
+        held[held] = self._sketches.known[numbers[held]]
+        return np.full(len(numbers), np.nan, np.float32), held
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +152,8 @@ class Sketches:
     """Shape (numbers,): which have a sketch."""
     sizes: NDArray[np.uint16]
     """Shape (2, numbers): distinct roots by field; zero where nothing is known."""
+    counts: ScopeFrequencies = field(default_factory=ScopeFrequencies)
+    """How many patterns have each root that is not rare: for those who follow, never changed itself."""
     made: float = field(default_factory=time.monotonic)
 
     def fit(self, row: ScopeRow) -> bool:
@@ -127,7 +164,7 @@ class Sketches:
 
     @property
     def nbytes(self) -> int:
-        return self.bits.nbytes + self.known.nbytes + self.sizes.nbytes
+        return self.bits.nbytes + self.known.nbytes + self.sizes.nbytes + self.counts.nbytes
 
     def current(self, row: ScopeRow) -> bool:
         """Return whether they need not be brought up to date yet."""
@@ -156,16 +193,40 @@ def read_sketches(
 
     If they were read `before`, only of what was changed since.
     """
+    stopped = stopped or threading.Event()
+    counts = _read_counts(database, scope, stopped, before)
     made, asked = _begin(database, scope, before)
     for statements, values in asked:
-        if stopped is not None and stopped.is_set():
+        if stopped.is_set():
             return None
-        with database.transaction(begin_reading(scope)) as (connection, given):
-            transaction = ScopeTransaction(connection, scope, given, writable=False)
+        with _reading(database, scope) as transaction:
             ((signs,), (sizes,)) = transaction.fetch_each(*statements, **values)
             _put_signs(made, arrays.integers(signs.numbers), signs.sent or b"")
             _put_sizes(made, arrays.integers(sizes.numbers), sizes)
-    return made
+    return replace(made, counts=counts)
+
+
+@contextlib.contextmanager
+def _reading(database: Database, scope: Scope) -> Iterator[ScopeTransaction]:
+    with database.transaction(begin_reading(scope)) as (connection, row):
+        yield ScopeTransaction(connection, scope, row, writable=False)
+
+
+def _read_counts(
+    database: Database, scope: Scope, stopped: threading.Event, before: Sketches | None
+) -> ScopeFrequencies:
+    """Return how many patterns have each root that is not rare; what was known `before` follows if it can."""
+    counts = ScopeFrequencies() if before is None else before.counts.copy()
+    with _reading(database, scope) as transaction:
+        counts.follow(transaction)
+        patterns = transaction.row.patterns
+    if not len(counts):
+        for least, greatest in parts(patterns):
+            if stopped.is_set():
+                break
+            with _reading(database, scope) as transaction:
+                counts.read_common(transaction, least, greatest)
+    return counts
 
 
 type _Asked = tuple[Sequence[Select[Any]], dict[str, Any]]
@@ -173,8 +234,7 @@ type _Asked = tuple[Sequence[Select[Any]], dict[str, Any]]
 
 def _begin(database: Database, scope: Scope, before: Sketches | None) -> tuple[Sketches, Iterator[_Asked]]:
     """Return sketches as far as they are known, and how to ask for the others."""
-    with database.transaction(begin_reading(scope)) as (connection, given):
-        transaction = ScopeTransaction(connection, scope, given, writable=False)
+    with _reading(database, scope) as transaction:
         row = transaction.row
         if before is not None and before.fit(row):
             found = transaction.fetch(CHANGED, since=before.revision, most_changed=_ANEW + 1)

@@ -186,13 +186,22 @@ class ScopeTransaction:
         due = self._take_due()
         return self._ask(lambda: fetch(self._connection, statement, self._of | values, after=due))
 
-    def fetch_each(self, *statements: Executable, **values: Any) -> list[list[Any]]:
-        """Return the rows of statements over the same values, as `fetch` does, all in one message."""
+    def fetch_each(
+        self, *statements: Executable, meanwhile: Callable[[], object] | None = None, **values: Any
+    ) -> list[list[Any]]:
+        """Return the rows of statements over the same values, as `fetch` does, all in one message.
+
+        `meanwhile` may be done while the server works, or not, or more than once.
+        """
         if self._persist_until is not None:
             # Each may take as long as is waited for one message.
             return [self.fetch(statement, **values) for statement in statements]
         due = self._take_due()
-        return self._ask(lambda: fetch_each(self._connection, statements, self._of | values, after=due))
+        return self._ask(
+            lambda: fetch_each(
+                self._connection, statements, self._of | values, after=due, meanwhile=meanwhile
+            )
+        )
 
     def _take_due(self) -> list[Statement]:
         """Return what is held back, to be sent with what follows."""
