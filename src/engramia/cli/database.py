@@ -10,12 +10,14 @@ def upgrade(session: Session) -> None:
     """Make the schema, or bring it up to date.
 
     Run it as the role that owns the tables or will; the service itself needs less. All or nothing is done,
-    and several may run at once.
+    and several may run at once. Then the indexes that large projects lack are made, as `db index` does.
     """
     from engramia.bootstrap import database_url
-    from engramia.db import schema
+    from engramia.db import schema, vector_index
 
-    revision = schema.upgrade(database_url(session.settings))
+    url = database_url(session.settings)
+    revision = schema.upgrade(url)
+    vector_index.make_wanted_indexes(url)
     session.terminal.answer({"revision": revision})
     session.terminal.say(f"The schema is at revision {revision}, the newest.")
 

@@ -1,4 +1,4 @@
-"""The HNSW indexes over vectors, one for each dimension: made beside the work, so that no writer waits.
+"""The HNSW indexes over the signs of vectors, one for each dimension, made beside the work: no writer waits.
 
 An index is made by whoever owns the table, concurrently, on a connection of its own. The application acts as
 a role that owns nothing; but it may have logged in as one that does, and then makes what searches missed.
@@ -18,10 +18,12 @@ from engramia.errors import StorageError
 
 _log = logging.getLogger("engramia.storage")
 
-INDEXABLE = 4000
-"""Dimensions that an HNSW index over half precision takes."""
+INDEXABLE = 16_000
+"""Dimensions that a vector may have at most."""
 COMPARED = 32_768
 """Vectors of a scope up to which all are compared, without an index."""
+_NEIGHBOURS = 12
+"""In the graph, of each vector. To insert one changes twice as many, and looks at the neighbours of each."""
 _CONNECT_TIMEOUT = 10
 _LOCK = 7_283_519_047  # any number that nobody else locks
 _MEMORY_LEAST_KB = 65_536
@@ -38,11 +40,11 @@ _OWNS = text(
 
 def index_name(dimension: int) -> str:
     """Return the name of the index over vectors of a dimension."""
-    return f"pattern_vectors_{dimension}"
+    return f"pattern_vectors_signs_{dimension}"
 
 
 def make_index(url: str, dimension: int) -> bool:
-    """Make the index over vectors of `dimension` (1 to 4,000) as the owner; False if there was nothing to do.
+    """Make the index over vectors of a dimension (1 to 16,000) as the owner; False if nothing was to be done.
 
     It takes minutes for a million vectors; reads and writes go on meanwhile. One that was left half done is
     made anew. If another process is at it, nothing is done. Raises `StorageError` where the role may not.
@@ -61,7 +63,8 @@ def make_index(url: str, dimension: int) -> bool:
         connection.execute(
             text(
                 f"CREATE INDEX CONCURRENTLY {index_name(dimension)} ON pattern_vectors "
-                f"USING hnsw ((embedding::halfvec({dimension})) halfvec_ip_ops) WHERE dimension = {dimension}"
+                f"USING hnsw ((binary_quantize(embedding)::bit({dimension})) bit_hamming_ops) "
+                f"WITH (m = {_NEIGHBOURS}) WHERE dimension = {dimension}"
             )
         )
     return True

@@ -142,14 +142,14 @@ def test_the_counts_of_roots_are_those_of_the_postings(by_index: PostgresStorage
 
 def has_index(url: str) -> bool:
     with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT to_regclass('pattern_vectors_32') IS NOT NULL").fetchone()
+        found = connection.execute("SELECT to_regclass('pattern_vectors_signs_32') IS NOT NULL").fetchone()
     assert found is not None
     return bool(found[0])
 
 
 def test_the_index_is_made_once_it_is_missed(by_index: PostgresStorage, postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as connection:
-        connection.execute("DROP INDEX IF EXISTS pattern_vectors_32")
+        connection.execute("DROP INDEX IF EXISTS pattern_vectors_signs_32")
     keys(by_index, SMALL, questions()[0])
     assert not has_index(postgres_url)
     assert by_index.describe()["wrong"]

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import batched
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engramia.core.query import Search
+from engramia.core.model import Classification
+from engramia.core.query import Filter, Search
+from engramia.providers.postgres import database_source
 from engramia.providers.postgres.beginning import begin_reading
 from engramia.providers.postgres.sketches import Compared, Sketches, read_sketches
 from engramia.providers.postgres.storage import PostgresStorage
@@ -172,6 +175,30 @@ def test_what_changed_since_they_were_read_is_found_by_its_vector(storage: Postg
     with storage.scoped(BIG).writing() as stores:
         stores.patterns.delete([key(9000)])
     assert key(9000) not in keys(storage, BIG, nearest_to(far))
+
+
+@pytest.mark.parametrize(
+    ("classification", "by_index"), [(Classification.INTERNAL, False), (Classification.PUBLIC, True)]
+)
+def test_under_a_filter_that_most_pass_they_tell_the_nearest(
+    storage: PostgresStorage,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    classification: Classification,
+    *,
+    by_index: bool,
+) -> None:
+    sketched(storage)
+    asked = questions(filter=Filter(classification), limit=10)
+    ask_index = Mock(wraps=database_source._nearest_statement)
+    monkeypatch.setattr(database_source, "_nearest_statement", ask_index)
+    found = [keys(storage, BIG, question) for question in asked]
+    assert ask_index.called == by_index
+    exact = PostgresStorage(database_url=postgres_url, exact_limit=10**9)
+    expected = [keys(exact, BIG, question) for question in asked]
+    exact.close()
+    shared = sum(len(set(ours) & set(theirs)) for ours, theirs in zip(found, expected, strict=True))
+    assert shared >= 0.97 * sum(map(len, expected))
 
 
 @pytest.mark.parametrize("least", [0.45, 0.6, 0.8])

@@ -7,10 +7,11 @@ import psycopg
 import pytest
 
 from engramia.core.model import Scope
-from engramia.db import vector_index
+from engramia.db import schema, vector_index
 from engramia.errors import StorageError
 from engramia.providers.postgres.storage import PostgresStorage
 from tests.contract.samples import at_cosine, dense
+from tests.postgres import back_to
 
 pytestmark = pytest.mark.slow  # a database server
 
@@ -24,7 +25,7 @@ def url(postgres_url: str) -> Iterator[str]:
             stores.patterns.add(dense(number), at_cosine(number / 10))
     storage.close()
     yield postgres_url
-    run(postgres_url, "DROP INDEX IF EXISTS pattern_vectors_3")
+    run(postgres_url, "DROP INDEX IF EXISTS pattern_vectors_signs_3")
 
 
 def run(url: str, statement: str) -> None:
@@ -35,7 +36,7 @@ def run(url: str, statement: str) -> None:
 def is_valid(url: str) -> bool:
     with psycopg.connect(url) as connection:
         found = connection.execute(
-            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('pattern_vectors_3')"
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('pattern_vectors_signs_3')"
         ).fetchone()
     return found == (True,)
 
@@ -49,9 +50,34 @@ def test_the_indexes_that_large_scopes_need_are_made_once(url: str) -> None:
 
 def test_an_index_that_was_left_half_done_is_made_anew(url: str) -> None:
     vector_index.make_index(url, 3)
-    run(url, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'pattern_vectors_3'::regclass")
+    run(url, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'pattern_vectors_signs_3'::regclass")
     assert vector_index.make_index(url, 3)
     assert is_valid(url)
+
+
+def index_names(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT indexname FROM pg_indexes WHERE tablename = 'pattern_vectors' AND indexdef ~ 'hnsw'"
+        ).fetchall()
+    return [name for (name,) in found]
+
+
+def test_indexes_of_an_older_release_go_and_those_of_this_one_are_made(url: str) -> None:
+    back_to(url, "0007")
+    for dimension in (3, 5):
+        run(
+            url,
+            f"CREATE INDEX pattern_vectors_{dimension} ON pattern_vectors "
+            f"USING hnsw ((embedding::halfvec({dimension})) halfvec_ip_ops) WHERE dimension = {dimension}",
+        )
+    schema.upgrade(url)
+    assert index_names(url) == []
+    assert vector_index.make_wanted_indexes(url, beyond=4) == [3]
+    assert index_names(url) == ["pattern_vectors_signs_3"]
+    back_to(url, "0007")
+    assert index_names(url) == []
+    schema.upgrade(url)
 
 
 def test_two_at_once_do_not_make_it_twice(url: str) -> None:
@@ -61,7 +87,7 @@ def test_two_at_once_do_not_make_it_twice(url: str) -> None:
     assert not is_valid(url)
 
 
-@pytest.mark.parametrize("dimension", [0, 4001])
+@pytest.mark.parametrize("dimension", [0, 16001])
 def test_a_dimension_that_has_no_index_is_refused(url: str, dimension: int) -> None:
     with pytest.raises(StorageError, match="no index for vectors"):
         vector_index.make_index(url, dimension)

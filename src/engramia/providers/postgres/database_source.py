@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
     true,
 )
+from sqlalchemy.dialects.postgresql import BIT
 
 from engramia.core.query import Filter, Search
 from engramia.core.ranking import lexical_part, relevance
@@ -36,7 +37,7 @@ from engramia.providers.postgres.candidates import (
     word_agreements,
 )
 from engramia.providers.postgres.frequencies import ScopeFrequencies
-from engramia.providers.postgres.pools import ERROR, Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
+from engramia.providers.postgres.pools import Bounds, Floats, Numbers, Pool, crowd_of, whole_pool
 from engramia.providers.postgres.query_words import (
     FIELDS,
     POSTINGS,
@@ -48,8 +49,8 @@ from engramia.providers.postgres.query_words import (
     sharing,
 )
 from engramia.providers.postgres.scored import Parts, Scored, scored
-from engramia.providers.postgres.sketches import CHANGED, Compared, Sketches
-from engramia.providers.postgres.tables import Half, pattern_texts, pattern_vectors, patterns
+from engramia.providers.postgres.sketches import CHANGED, Compared, Sketches, counted_error
+from engramia.providers.postgres.tables import VectorColumn, pattern_texts, pattern_vectors, patterns
 from engramia.providers.postgres.transaction import ScopeTransaction, ours
 from engramia.providers.postgres.vector_statements import NEGATIVE_DOT, QUERY_VECTOR
 from engramia.providers.postgres.words import CODE, ROOT_BYTES, TASK, query_codes, unpack
@@ -105,7 +106,7 @@ _DOTS_OF = select(
     ),
 ).where(ours(pattern_vectors), pattern_vectors.c.number == func.any(rows.NUMBERS))
 # By its own estimate a small scope would be sorted; here it is known to be large.
-_BY_INDEX = text("SET LOCAL enable_sort = off")
+_UNSORTED = text("SET LOCAL enable_sort = off")
 
 
 class _Candidate(NamedTuple):
@@ -131,7 +132,9 @@ class _Nearest:
     numbers: Numbers
     cosines: Floats
     error: float
-    """How far the cosines may be wrong."""
+    """How far what they were chosen by may be wrong."""
+    anywhere: Numbers | None = None
+    """The nearest whatever the filter, if they are known."""
 
     @property
     def least(self) -> float:
@@ -155,12 +158,17 @@ class DatabaseSource:
         self._transaction, self._search, self._vector, self._known = transaction, search, vector, known
         self._nearby = nearby
         self._candidates: Candidates | None = None
+        self._by_index = False
         codes = np.array(sorted(query_codes(words)), np.int64)
         self._said = query_words(transaction, codes, known)
 
     def pool(self, width: int) -> Pool:
-        """Return patterns nearby and such as share the query's rarer words, or all that can match."""
-        near_enough = width * _NEAREST * _WIDER < self._transaction.row.dense
+        """Return patterns nearby and such as share the query's rarer words, or all that can match.
+
+        What the index finds too little of it is not asked again: to compare all takes less than to go
+        through the more of it that could tell that there is nothing else.
+        """
+        near_enough = width * _NEAREST * _WIDER < self._transaction.row.dense and not self._by_index
         if self._nearby is not None and self._vector is not None and near_enough:
             return self._near_pool(self._vector, width)
         return self._whole_pool()
@@ -239,12 +247,12 @@ class DatabaseSource:
         # What lies beyond the last one is less similar still.
         passed = len(nearest.numbers) >= wanted and nearest.least < search.min_similarity - nearest.error
         numbers = self._promising(nearest, found, 0.0 if passed else nearest.least * _BEYOND, width)
-        nearby = nearest.numbers[_best(nearest.cosines, _CROWD)]
+        nearby = numbers if nearest.anywhere is None else nearest.anywhere
         candidates = read_candidates(
             self._transaction, search.filter, vector, (numbers, nearby), self._said, self._known
         )
         self._candidates = candidates
-        anywhere = candidates.cosines if search.filter == Filter() else self._nearest_of_all(vector)
+        anywhere = candidates.cosines if nearest.anywhere is not None else self._nearest_of_all(vector)
         pool = whole_pool(search, candidates.bounds, crowd_of(anywhere))
         matching = nearest.numbers[nearest.cosines >= search.min_similarity - nearest.error]
         pool.whole = passed and row.dense == row.patterns and bool(np.isin(matching, numbers).all())
@@ -321,23 +329,32 @@ class DatabaseSource:
         found = self._by_sketches(vector, count, asked)
         if found is None:
             statement = _nearest_statement(rows.shape(self._search.filter), len(vector))
-            values = {"query_vector": vector, "at_most": count, **rows.filter_values(self._search.filter)}
-            first, (postings,) = self._transaction.fetch_each_after(
-                _BY_INDEX, statement, POSTINGS, **values, **asked
+            at_most = _seeming(count, len(vector))
+            values = {"query_vector": vector, "at_most": at_most, **rows.filter_values(self._search.filter)}
+            (first,), (postings,) = self._transaction.fetch_each_after(
+                _UNSORTED, statement, POSTINGS, **values, **asked
             )
-            found = _Nearest(*_pairs(first), ERROR), postings
+            self._by_index = True
+            found = self._of_those_indexed(first, count, len(vector)), postings
         nearest, shared = found
         return nearest, shared_by(shared, self._said, self._transaction.row.next_number)
+
+    def _of_those_indexed(self, found: Any, count: int, signs: int) -> _Nearest:
+        """Return the nearest of those whose signs differ least, as the index tells."""
+        numbers, cosines = arrays.integers(found.numbers), -arrays.reals(found.negative)
+        best = _best(cosines, count)
+        anywhere = numbers[_best(cosines, _CROWD)] if self._search.filter == Filter() else None
+        return _Nearest(numbers[best], cosines[best], counted_error(signs), anywhere)
 
     def _by_sketches(
         self, vector: Floats, count: int, roots: Mapping[str, Bigints]
     ) -> tuple[_Nearest, Any] | None:
         """Return the nearest of those that sketches tell of or were changed since, and a row of `POSTINGS`.
 
-        None if there are no sketches, or too many patterns were changed; a filter is the index's business.
+        None if there are no sketches, too many patterns were changed, or few of the nearest pass the filter.
         """
         known = self._sketches
-        if known is None or self._search.filter != Filter():
+        if known is None:
             return None
         statements = (POSTINGS, _CHANGED) if known.revision < self._transaction.row.revision else (POSTINGS,)
         (postings,), *changed = self._transaction.fetch_each(
@@ -351,7 +368,7 @@ class DatabaseSource:
         compared = self._compared
         if compared is None:
             return None
-        numbers = compared.nearest(count * max(2, _SIGNS_PER_NEAREST // compared.signs))
+        numbers = compared.nearest(_seeming(count, compared.signs))
         cosines = compared.closer(numbers)
         for (row,) in changed:
             others = arrays.integers(row.changed)
@@ -360,14 +377,29 @@ class DatabaseSource:
             same = ~np.isin(numbers, others)
             numbers = np.concatenate((numbers[same], arrays.integers(row.numbers)))
             cosines = np.concatenate((cosines[same], -arrays.reals(row.negative)))
+        anywhere = numbers[_best(cosines, _CROWD)]
+        if self._search.filter != Filter():
+            some = _best(cosines, count * _WIDER)
+            passing = self._passing(numbers[some])
+            if len(passing) < count:
+                return None
+            some = some[np.isin(numbers[some], passing)]
+            numbers, cosines = numbers[some], cosines[some]
         best = _best(cosines, count)
-        return _Nearest(numbers[best], cosines[best], compared.error), postings
+        return _Nearest(numbers[best], cosines[best], compared.error, anywhere), postings
+
+    def _passing(self, numbers: Numbers) -> Numbers:
+        """Return which of these patterns pass the filter."""
+        asked = {"of_numbers": Bigints(numbers), **rows.filter_values(self._search.filter)}
+        (found,) = self._transaction.fetch(_passing(rows.shape(self._search.filter)), **asked)
+        return arrays.integers(found.numbers)
 
     def _nearest_of_all(self, vector: Floats) -> Floats:
         """Return the dot products of as many as the crowd is told by, without filter."""
         statement = _nearest_statement(rows.shape(Filter()), len(vector))
-        found = self._transaction.fetch_after(_BY_INDEX, statement, query_vector=vector, at_most=CROWD_RANK)
-        return _pairs(found)[1]
+        at_most = _seeming(CROWD_RANK, len(vector))
+        (found,) = self._transaction.fetch_after(_UNSORTED, statement, query_vector=vector, at_most=at_most)
+        return -arrays.reals(found.negative)
 
     def _all_dots(self, vector: Floats, size: int) -> Floats:
         """Return the dot product of every pattern with the query by number, NaN without a vector."""
@@ -430,9 +462,9 @@ def _best(values: Floats, count: int) -> NDArray[np.intp]:
     return np.arange(len(values)) if len(values) <= count else np.argpartition(values, -count)[-count:]
 
 
-def _pairs(found: Sequence[Any]) -> tuple[Numbers, Floats]:
-    """Return the numbers of the nearest, about in order, and their dot products."""
-    return np.array([row[0] for row in found], np.int64), np.array([-row[1] for row in found], np.float32)
+def _seeming(count: int, signs: int) -> int:
+    """Return how many whose signs differ least are compared to find the nearest."""
+    return count * max(2, _SIGNS_PER_NEAREST // signs)
 
 
 @lru_cache(maxsize=16)
@@ -447,8 +479,10 @@ def _facts_statement(filter: Filter, *, timed: bool) -> Select[Any]:
 @lru_cache(maxsize=256)
 def _nearest_statement(filter: Filter, dimension: int) -> Select[Any]:
     # The dimension stands in the statement as a literal: only so does the partial index fit it.
-    half = Half(dimension)
-    distance = cast(pattern_vectors.c.embedding, half).op("<#>")(cast(QUERY_VECTOR, half))
+    signs, asked = (
+        cast(func.binary_quantize(vector), BIT(dimension))
+        for vector in (pattern_vectors.c.embedding, cast(QUERY_VECTOR, VectorColumn()))
+    )
     conditions = rows.passing(filter)
     statement = select(pattern_vectors.c.number, NEGATIVE_DOT.label("negative"))
     if conditions:
@@ -458,10 +492,22 @@ def _nearest_statement(filter: Filter, dimension: int) -> Select[Any]:
             patterns.c.number == pattern_vectors.c.number,
         )
         statement = statement.join(patterns, and_(*same)).where(*conditions)
-    return (
+    found = (
         statement.where(ours(pattern_vectors), pattern_vectors.c.dimension == literal_column(str(dimension)))
-        .order_by(distance)
+        .order_by(signs.op("<~>")(asked))
         .limit(bindparam("at_most", type_=Integer))
+        .subquery()
+    )
+    return select(
+        arrays.column(found.c.number).label("numbers"),
+        arrays.column(cast(found.c.negative, REAL)).label("negative"),
+    )
+
+
+@lru_cache(maxsize=16)
+def _passing(filter: Filter) -> Select[Any]:
+    return select(arrays.column(patterns.c.number).label("numbers")).where(
+        ours(patterns), patterns.c.number == func.any(rows.NUMBERS), *rows.passing(filter)
     )
 
 

@@ -287,6 +287,11 @@ def _put_signs(made: Sketches, numbers: Numbers, sent: bytes) -> None:
     made.known[numbers] = True
 
 
+def counted_error(signs: int) -> float:
+    """Return how far a cosine may be wrong that is told by how many signs differ: thrice the deviation."""
+    return 3.0 * np.pi / 2 / sqrt(signs)
+
+
 def _put_sizes(made: Sketches, numbers: Numbers, sizes: Any) -> None:
     for place, column in ((TASK, sizes.task), (CODE, sizes.code)):
         made.sizes[place, numbers] = np.minimum(arrays.integers(column), _MOST)

@@ -42,19 +42,6 @@ class BigintArray(UserDefinedType[Any]):
         return "bigint[]"
 
 
-class Half(UserDefinedType[Any]):
-    """pgvector's `halfvec` of one dimension: what the indexes hold."""
-
-    cache_ok = True
-
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
-
-    def get_col_spec(self, **_options: Any) -> str:
-        """Return the name of the type in SQL."""
-        return f"halfvec({self.dimension})"
-
-
 def _number() -> "Column[int]":
     """Return the column of a pattern's number: counted up within its scope, never used again."""
     return Column("number", BigInteger, primary_key=True)

@@ -35,8 +35,8 @@ class VectorPlan:
         """Return whether the index is there and finds a scope's nearest faster than comparing all.
 
         Comparing costs 0.6 microseconds a vector. The index is shared by all scopes: it goes through table /
-        scope times as many rows as are wanted, 12 microseconds each (measured: docs/decisions/0019). A scope
-        that `fits` into memory needs none.
+        scope times as many rows as are wanted, 12 microseconds each (docs/decisions/0019). The sketches
+        of such scopes soon do most of its work. A scope that `fits` into memory needs none.
         """
         dense = transaction.row.dense
         if fits or dense <= min(self.exact_limit, _NEVER_INDEXED) or dimension > INDEXABLE:
