@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Select, bindparam, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, func, select
 
 from engramia.db.bigints import Bigints
 from engramia.providers.postgres import arrays
@@ -32,29 +32,21 @@ _ROOTS = 2**64
 _COUNT_BYTES = 16
 
 
-def _missing(field: int) -> Select[Any]:
+def _counts(field: int, *conditions: ColumnElement[bool]) -> Select[Any]:
     return select(
         arrays.column(word_counts.c.root).label("roots"),
         arrays.column(word_counts.c.patterns).label("counts"),
-    ).where(
-        ours(word_counts),
-        word_counts.c.field == field,
-        word_counts.c.root == func.any(bindparam(f"roots_{field}", type_=BigintArray)),
-    )
+    ).where(ours(word_counts), word_counts.c.field == field, *conditions)
+
+
+def _missing(field: int) -> Select[Any]:
+    return _counts(field, word_counts.c.root == func.any(bindparam(f"roots_{field}", type_=BigintArray)))
 
 
 def _common(field: int) -> Select[Any]:
-    return select(
-        arrays.column(word_counts.c.root).label("roots"),
-        arrays.column(word_counts.c.patterns).label("counts"),
-    ).where(
-        ours(word_counts),
-        word_counts.c.field == field,
-        word_counts.c.root.between(
-            bindparam("least", type_=BigInteger), bindparam("greatest", type_=BigInteger)
-        ),
-        word_counts.c.patterns >= bindparam("common", type_=BigInteger),
-    )
+    ends = (bindparam("least", type_=BigInteger), bindparam("greatest", type_=BigInteger))
+    often = word_counts.c.patterns >= bindparam("common", type_=BigInteger)
+    return _counts(field, word_counts.c.root.between(*ends), often)
 
 
 _COMMON = arrays.beside(task=_common(TASK), code=_common(CODE))
