@@ -1,5 +1,7 @@
 """The commands for the Postgres schema: upgrade, current, check, index."""
 
+from collections.abc import Sequence
+
 import typer
 
 from engramia.cli.command import block, command
@@ -17,9 +19,11 @@ def upgrade(session: Session) -> None:
 
     url = database_url(session.settings)
     revision = schema.upgrade(url)
-    vector_index.make_wanted_indexes(url)
-    session.terminal.answer({"revision": revision})
     session.terminal.say(f"The schema is at revision {revision}, the newest.")
+    session.terminal.say("Making the indexes over vectors that large projects lack, if there are any ...")
+    made = vector_index.make_wanted_indexes(url)
+    session.terminal.answer({"revision": revision, "dimensions": made})
+    session.terminal.say(_told(made))
 
 
 def current(session: Session) -> None:
@@ -52,8 +56,13 @@ def index(session: Session) -> None:
 
     made = vector_index.make_wanted_indexes(database_url(session.settings))
     session.terminal.answer({"dimensions": made})
+    session.terminal.say(_told(made))
+
+
+def _told(made: Sequence[int]) -> str:
+    """Say of which dimensions an index was made."""
     named = ", ".join(map(str, made))
-    session.terminal.say(f"Made the index over vectors of dimension {named}." if made else "Nothing to do.")
+    return f"Made the index over vectors of dimension {named}." if made else "No index was missing."
 
 
 def register(app: typer.Typer) -> None:
