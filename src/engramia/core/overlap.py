@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Collection
+from itertools import chain
 from math import ceil
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 _ROUNDING = 1e-9
 _FEW = 32
 _SHORT = 256
+_FEW_HITS = 100
 _MOST_HITS = 3
 
 
@@ -60,23 +62,29 @@ class OverlapIndex:
         taken = lacked + 1
         while taken < min(len(postings), lacked + _MOST_HITS) and len(postings[taken]) <= _SHORT:
             taken += 1
-        rows = _repeated(np.sort(_joined(postings[:taken])), taken - lacked)
-        if not rows.size:
+        rows = _repeated(postings[:taken], taken - lacked)
+        if not rows:
             return []
-        sizes = np.frombuffer(self._sizes, np.uint32)[rows]
-        rows = rows[(sizes >= min_jaccard * size - _ROUNDING) & (sizes * min_jaccard <= size + _ROUNDING)]
-        if rows.size > _FEW:
+        sizes = self._sizes
+        most = (size + _ROUNDING) / min_jaccard
+        rows = [row for row in rows if min_jaccard * size - _ROUNDING <= sizes[row] <= most]
+        if len(rows) > _FEW:
             shared = np.bincount(_joined(postings))
-            rows = rows[shared[rows] >= needed]
-        return sorted(set(rows.tolist()))
+            rows = np.array(rows)[shared[rows] >= needed].tolist()
+        return sorted(rows)
+
+
+def _repeated(postings: list["array[int]"], times: int) -> list[int]:
+    """Return the rows that stand in at least `times` of `postings`."""
+    if sum(map(len, postings)) <= _FEW_HITS:  # the usual case, in less time than numpy takes to begin
+        counts: dict[int, int] = {}
+        for row in chain.from_iterable(postings):
+            counts[row] = counts.get(row, 0) + 1
+        return [row for row, count in counts.items() if count >= times]
+    ordered = np.sort(_joined(postings))
+    last, first = ordered[times - 1 :], ordered[: len(ordered) - times + 1]
+    return list(set(last[last == first].tolist()))
 
 
 def _joined(postings: list["array[int]"]) -> NDArray[np.uint32]:
     return np.concatenate([np.frombuffer(posting, np.uint32) for posting in postings])
-
-
-def _repeated(ordered: NDArray[np.uint32], times: int) -> NDArray[np.uint32]:
-    """Return the values that stand at least `times` times in `ordered`, some more than once."""
-    last, first = ordered[times - 1 :], ordered[: len(ordered) - times + 1]
-    repeated: NDArray[np.uint32] = last[last == first]
-    return repeated

@@ -63,11 +63,11 @@ def learn_many(
     each = [None] * len(runs) if vectors is None else list(vectors)
     with engine.storage.writing() as stores:
         check_model(stores.patterns, engine.embedder)
+        waiting = vectors is not None and stores.patterns.waiting_count() > 0
         results = [
             _learned(engine, stores, run, vector, on_duplicate)
             for (run, on_duplicate), vector in zip(runs, each, strict=True)
         ]
-        waiting = vectors is not None and stores.patterns.waiting_count() > 0
     if waiting:
         engine.afterwards(fill_some)
     return results
@@ -133,16 +133,15 @@ def _store(
     now: datetime,
 ) -> LearnResult:
     known = None if on_duplicate is OnDuplicate.KEEP_BOTH else _near_identical(patterns, run.task)
+    count = patterns.count()
     if known is None:
-        check_room(engine.max_patterns, patterns.count(), 1)
+        check_room(engine.max_patterns, count, 1)
         key = _add(engine, patterns, run, vector, now)
-        return LearnResult(stored=True, pattern_count=patterns.count(), pattern_key=key, duplicate_of=None)
+        return LearnResult(stored=True, pattern_count=count + 1, pattern_key=key, duplicate_of=None)
     better = on_duplicate is OnDuplicate.REPLACE_IF_BETTER and run.eval_score > known.success_score
     if better:
         _replace(patterns, known, run, now)
-    return LearnResult(
-        stored=better, pattern_count=patterns.count(), pattern_key=known.key, duplicate_of=known.key
-    )
+    return LearnResult(stored=better, pattern_count=count, pattern_key=known.key, duplicate_of=known.key)
 
 
 def _near_identical(patterns: PatternStore, task: str) -> Pattern | None:

@@ -88,6 +88,7 @@ def test_closing_cuts_nothing_of_a_file_that_was_not_read(tmp_path: Path) -> Non
         add(scope, 1)
         with suppress(RuntimeError), scope.writing() as stores:  # what is in memory is forgotten
             stores.patterns.delete([key(1)])
+            assert stores.patterns.count() == 0
             raise RuntimeError
         with journal_of(tmp_path).open("r+b") as file:
             file.write(bytes(10))

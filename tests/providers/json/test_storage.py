@@ -54,13 +54,15 @@ def test_every_line_is_json_with_readable_text(tmp_path: Path) -> None:
     assert lines[1]["events"][0]["record"]["created_at"] == "2026-05-04T12:30:16.123456Z"
 
 
-def go_on_after_a_failed_write(scope: JSONScopedStorage) -> None:
+def go_on_after_a_failed_write(scope: JSONScopedStorage, *, looked_at: bool) -> None:
     with scope.writing() as stores:
         stores.patterns.add(record(2), None)
         patterns = stores.patterns
         assert isinstance(patterns, JSONPatternStore)
-        with contextlib.suppress(StorageError):
-            patterns._transaction.emit({"kind": "add", "record": {}})
+        patterns._transaction.emit({"kind": "add", "record": {}})
+        if looked_at:
+            with contextlib.suppress(StorageError):
+                patterns.count()
 
 
 def test_a_value_of_another_type_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -88,14 +90,21 @@ def test_a_pattern_in_the_journal_that_lacks_what_it_needs_is_told_of_at_every_r
                 stores.patterns.list(Filter(), limit=1, offset=0)
 
 
-def test_a_transaction_with_a_write_that_failed_half_way_keeps_nothing(tmp_path: Path) -> None:
-    with opened(tmp_path) as scope:
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_a_transaction_with_a_write_that_cannot_be_applied_keeps_nothing(
+    tmp_path: Path, looked_at: bool
+) -> None:
+    with opened(tmp_path) as scope, opened(tmp_path) as other:
         add(scope, 1)
         with pytest.raises(StorageError, match="nothing of it was kept"):
-            go_on_after_a_failed_write(scope)
-        with scope.reading() as stores:
-            assert [one.pattern.key for one in stores.patterns.records(Filter())] == [key(1)]
+            go_on_after_a_failed_write(scope, looked_at=looked_at)
+        for one in (scope, other):
+            with one.reading() as stores:
+                assert [one.pattern.key for one in stores.patterns.records(Filter())] == [key(1)]
         add(scope, 4)
+        add(other, 5)
+    with opened(tmp_path) as scope, scope.reading() as stores:
+        assert [one.pattern.key for one in stores.patterns.records(Filter())] == [key(1), key(4), key(5)]
 
 
 def test_files_are_the_owners_alone(tmp_path: Path) -> None:

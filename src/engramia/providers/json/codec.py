@@ -3,7 +3,6 @@
 An event is a dictionary whose `kind` says what it does. Times sort as their texts do.
 """
 
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from pybase64 import b64decode, b64encode_as_string
 
 from engramia.core.model import (
     Classification,
@@ -98,12 +98,12 @@ def moment_of(micros: int) -> datetime:
 
 def vector_text(vector: NDArray[np.float32]) -> str:
     """Return the vector's little-endian float32 bytes in base64."""
-    return binascii.b2a_base64(np.ascontiguousarray(vector, dtype=_FLOAT), newline=False).decode()
+    return b64encode_as_string(np.ascontiguousarray(vector, dtype=_FLOAT))
 
 
 def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return the vectors that `vector_text` gave `texts` for, of one dimension: (len(texts), dimension)."""
-    joined = b"".join(map(binascii.a2b_base64, texts))
+    joined = b"".join([b64decode(text, validate=True) for text in texts])
     return np.frombuffer(joined, dtype=_FLOAT).reshape(len(texts), -1)
 
 

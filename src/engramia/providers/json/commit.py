@@ -17,6 +17,11 @@ class GroupCommit:
         self._syncing = False
         self._failure: str | None = None
 
+    @property
+    def syncing(self) -> bool:
+        """Whether a thread is syncing now: what others write meanwhile goes to the disk together."""
+        return self._syncing
+
     def check(self) -> None:
         """Raise `StorageError` if a sync has failed: what the disk holds is unknown then."""
         if self._failure is not None:

@@ -52,11 +52,13 @@ class JSONFeedbackStore:
 
     def decay(self, policy: DecayPolicy, now: datetime) -> int:
         """Decay every weight since it was last decayed, delete what fell low, return how many."""
-        items = self._transaction.state.feedback.items
-        before = len(items)
+        before = self._count()
         if before:
             self._transaction.emit(codec.decay_event("feedback_decay", policy, now))
-        return before - len(items)
+        return before - self._count()
+
+    def _count(self) -> int:
+        return len(self._transaction.state.feedback.items)
 
 
 def _texts(item: FeedbackItem) -> Sequence[FailureText]:

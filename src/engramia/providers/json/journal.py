@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -195,8 +195,12 @@ class Journal:
             self._quarantine.keep(file.generation, Damage(cursor.line + 1, cursor.offset, tail))
         file.cut()
 
-    def append(self, events: Sequence[bytes]) -> None:
-        """Write one transaction, if it has events, inside `lock`. If this raises, nothing of it was kept."""
+    def append(self, events: Sequence[bytes], apply: Callable[[], None], *, hurry: bool) -> None:
+        """Write one transaction, if it has events, inside `lock`, and `apply` it to the replica.
+
+        If this raises a `StorageError`, also by `apply`, nothing of it was kept. With `hurry`, since somebody
+        will wait for the disk, that takes the bytes while they are applied.
+        """
         if not events:
             return
         try:
@@ -207,7 +211,20 @@ class Journal:
             file.write(data)
         except OSError as error:
             raise disk.translate(error, f"Cannot write to {self._path}") from error
+        if hurry and self._sync and not self._commit.syncing:
+            disk.begin_sync(file.fd, cursor.offset, len(data))
+        try:
+            apply()
+        except StorageError as error:  # nobody else could apply it either
+            self._take_back(file)
+            raise StorageError(f"This transaction failed and nothing of it was kept. {error}") from error
         file.cursor = Cursor(cursor.offset + len(data), last, cursor.line + last - cursor.seq)
+
+    def _take_back(self, file: AttachedFile) -> None:
+        """Take away, durably, what was written behind the cursor."""
+        with disk.translated(f"Cannot repair the end of {self._path}"):
+            file.cut()
+            disk.sync_file(file.fd)
 
     @property
     def state(self) -> JournalState | None:

@@ -33,7 +33,7 @@ _CLASSIFICATION = {value.value: number for number, value in enumerate(CLASSIFICA
 _SOURCE = {value.value: number for number, value in enumerate(SOURCES)}
 _DUE_COLUMNS = 256
 """How many new rows wait at most to be filled: each keeps its record and the text of its vector."""
-_MANY_ROWS = 1_000
+_FEW_ROWS, _MANY_ROWS = 4, 1_000
 _LINE_BYTES = 500  # about what a pattern's line has beside texts and vector
 
 
@@ -141,10 +141,13 @@ class PatternTable:
     @property
     def overlaps(self) -> OverlapIndex:
         """The index of the tasks by how many words they share, up to date."""
+        self._index_overlaps()
+        return self._overlaps
+
+    def _index_overlaps(self) -> None:
         while self._due_overlaps:
             row = self._due_overlaps.pop()
             self._overlaps.add(row, distinct_words(self.body(row).task))
-        return self._overlaps
 
     def wordless(self) -> list[int]:
         """Return the rows whose task has no word at all; the index does not know them."""
@@ -240,6 +243,8 @@ class PatternTable:
                 self._tag(row, body)
         for due in (self._due_task_words, self._due_code_words, self._due_overlaps):
             due.update(rows)
+        if len(self._due_overlaps) <= _FEW_ROWS:
+            self._index_overlaps()  # now, while the disk is busy, and not when the next pattern is learned
 
     def _tag(self, row: int, body: Body) -> None:
         for skill in body.skills:

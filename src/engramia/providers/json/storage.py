@@ -90,7 +90,7 @@ class JSONScopedStorage:
                 try:
                     with transaction:
                         yield self._stores(transaction)
-                    self._journal.append(transaction.finished())
+                    self._journal.append(transaction.finished(), transaction.apply, hurry=durable)
                 except BaseException:  # nothing of the block stays in memory either
                     if transaction.touched:
                         self._journal.forget()

@@ -19,13 +19,13 @@ _LEFT = cast("ScopeState", _Left())
 
 
 class Transaction:
-    """Applies events to the state at once and collects their bytes for the journal."""
+    """Collects the bytes of events for the journal, and applies them to the state when that is asked for."""
 
     def __init__(self, state: ScopeState, *, writable: bool) -> None:
-        self.state = state
-        """Whose use raises `StorageError` once the block is left."""
+        self._state = self._readable = state
         self._writable = writable
         self._events: list[bytes] = []
+        self._applied = 0
         self.touched = False
         """Whether the state may differ from the journal."""
         self.found_no_job = False
@@ -36,20 +36,29 @@ class Transaction:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.state = _LEFT
+        self._readable = _LEFT
+
+    @property
+    def state(self) -> ScopeState:
+        """The state after all events so far. Its use raises `StorageError` once the block is left."""
+        if self._applied < len(self._events):
+            self.apply()
+        return self._readable
 
     def emit(self, *events: codec.Json) -> None:
-        """Apply `events` and keep them for the journal; raise `StorageError` in a block for reading."""
-        apply = self.state.apply
+        """Keep `events` for the journal and the state; raise `StorageError` in a block for reading."""
         self.check_writable()
-        data = [*map(codec.dumps, events)]
+        self._events += map(codec.dumps, events)
+
+    def apply(self) -> None:
+        """Bring the state up to date with the events."""
+        due, self._applied = self._events[self._applied :], len(self._events)
         self.touched = True
         try:
-            apply([*map(codec.loads, data)])  # what will be replayed, not what was handed in
+            self._state.apply([*map(codec.loads, due)])  # what will be replayed, not what was handed in
         except BaseException:
             self._broken = True
             raise
-        self._events += data
 
     def check_writable(self) -> None:
         """Raise `StorageError` in a block for reading."""
