@@ -73,7 +73,9 @@ def time_text(moment: datetime) -> str:
     """Return `moment` in UTC with microseconds, 27 characters."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+    if not moment.microsecond:  # which orjson would leave out
+        return moment.isoformat(timespec="microseconds")[:26] + "Z"
+    return orjson.dumps(moment, option=orjson.OPT_UTC_Z)[1:-1].decode()
 
 
 def time_of(text: str) -> datetime:
