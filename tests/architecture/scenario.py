@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -75,8 +75,7 @@ class Scenario:
     def _do(self, scope: Scope, act: Callable[[Stores], object], *, writing: bool) -> None:
         scoped = self.storage.scoped(scope)
         with scoped.writing() if writing else scoped.reading() as stores:
-            noting = {part.name: Noting(getattr(stores, part.name), self.called) for part in fields(stores)}
-            act(replace(stores, **noting))
+            act(Stores(*(Noting(store, self.called) for store in stores)))
 
     def _write(self, scope: Scope, act: Callable[[Stores], object]) -> None:
         self._do(scope, act, writing=True)

@@ -49,5 +49,5 @@ def test_a_row_may_be_taken_out_and_used_again() -> None:
     assert index.candidates(frozenset({"zip", "files"}), 0.9) == []
     index.add(0, {"sort"})
     assert index.candidates(frozenset({"sort"}), 0.9) == [0]
-    with pytest.raises(KeyError):
+    with pytest.raises(LookupError):
         index.remove(0, {"zip"})

@@ -1,7 +1,9 @@
 """Which texts share most of their words with another: what finds near-identical tasks."""
 
 from array import array
+from collections import Counter, defaultdict
 from collections.abc import Collection
+from functools import partial
 from itertools import chain
 from math import ceil
 
@@ -22,7 +24,7 @@ class OverlapIndex:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[str, array[int]] = {}
+        self._rows: defaultdict[str, array[int]] = defaultdict(partial(array, "I"))
         self._sizes = array("I")
         """By row: how many distinct words it has."""
 
@@ -32,10 +34,7 @@ class OverlapIndex:
             self._sizes.extend([0] * (row + 1 - len(self._sizes)))
         self._sizes[row] = len(words)
         for word in words:
-            rows = self._rows.get(word)
-            if rows is None:
-                rows = self._rows[word] = array("I")
-            rows.append(row)
+            self._rows[word].append(row)
 
     def remove(self, row: int, words: Collection[str]) -> None:
         """Forget a row that holds these distinct words."""
@@ -54,8 +53,7 @@ class OverlapIndex:
         """
         size = len(words)
         needed = ceil(min_jaccard * size - _ROUNDING)
-        known = self._rows
-        postings = sorted([known[word] for word in words if word in known], key=len)
+        postings = sorted(filter(None, map(self._rows.get, words)), key=len)
         lacked = len(postings) - needed
         if not words or lacked < 0:
             return []
@@ -63,8 +61,6 @@ class OverlapIndex:
         while taken < min(len(postings), lacked + _MOST_HITS) and len(postings[taken]) <= _SHORT:
             taken += 1
         rows = _repeated(postings[:taken], taken - lacked)
-        if not rows:
-            return []
         sizes = self._sizes
         most = (size + _ROUNDING) / min_jaccard
         rows = [row for row in rows if min_jaccard * size - _ROUNDING <= sizes[row] <= most]
@@ -77,10 +73,10 @@ class OverlapIndex:
 def _repeated(postings: list["array[int]"], times: int) -> list[int]:
     """Return the rows that stand in at least `times` of `postings`."""
     if sum(map(len, postings)) <= _FEW_HITS:  # the usual case, in less time than numpy takes to begin
-        counts: dict[int, int] = {}
-        for row in chain.from_iterable(postings):
-            counts[row] = counts.get(row, 0) + 1
-        return [row for row, count in counts.items() if count >= times]
+        hits = [*chain.from_iterable(postings)]
+        if times > 1 and len(set(hits)) == len(hits):
+            return []
+        return [row for row, count in Counter(hits).items() if count >= times]
     ordered = np.sort(_joined(postings))
     last, first = ordered[times - 1 :], ordered[: len(ordered) - times + 1]
     return list(set(last[last == first].tolist()))

@@ -1,8 +1,9 @@
 """Learn: store a run as a pattern, unless the same task is already known with a run at least as good."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,7 @@ from engramia.memory.quota import check_room
 from engramia.memory.upkeep import fill_some
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One agent run, checked and redacted."""
 
     task: str
