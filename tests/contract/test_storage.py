@@ -1,14 +1,15 @@
 """The obligations of `ScopedStorage` and `Storage`: transactions, scopes, closing."""
 
 import threading
+from contextlib import suppress
 
 import pytest
 
-from engramia.core.model import Scope
+from engramia.core.model import Event, EventKind, Scope
 from engramia.core.ports import ScopedStorage, Storage
 from engramia.errors import StorageError
 from tests.contract.conftest import Open
-from tests.contract.samples import MODEL, dense, feedback, key, record, unit
+from tests.contract.samples import MODEL, NOW, dense, feedback, key, record, unit
 
 
 def count(scope: ScopedStorage) -> int:
@@ -106,6 +107,21 @@ def test_stores_are_of_no_use_after_their_block(scope: ScopedStorage) -> None:
         pass
     with pytest.raises(StorageError, match="left"):
         stores.patterns.count()
+    with pytest.raises(StorageError, match="left"):
+        stores.activity.record(Event(EventKind.RECALL, NOW))
+    with pytest.raises(StorageError, match="left"):
+        stores.patterns.add(record(2), None)
+    with scope.reading() as now:
+        assert now.activity.counts().recalls == now.patterns.count() == 0
+
+
+def test_stores_are_of_no_use_after_a_block_that_was_abandoned(scope: ScopedStorage) -> None:
+    with suppress(LookupError), scope.writing() as stores:
+        stores.patterns.add(record(1), None)
+        raise LookupError
+    with pytest.raises(StorageError, match="left"):
+        stores.patterns.count()
+    assert count(scope) == 0
 
 
 def test_a_block_inside_a_block_of_one_thread_raises_instead_of_waiting_for_itself(

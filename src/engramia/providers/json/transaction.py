@@ -7,12 +7,14 @@ from engramia.errors import StorageError
 from engramia.providers.json import codec
 from engramia.providers.json.state import ScopeState
 
+_LEFT_BLOCK = "These stores belong to a block that has been left; open a new one."
+
 
 class _Left:
     """Stands in the place of the state once the block is left."""
 
     def __getattr__(self, _name: str) -> NoReturn:
-        raise StorageError("These stores belong to a block that has been left; open a new one.")
+        raise StorageError(_LEFT_BLOCK)
 
 
 _LEFT = cast("ScopeState", _Left())
@@ -41,7 +43,7 @@ class Transaction:
     @property
     def state(self) -> ScopeState:
         """The state after all events so far. Its use raises `StorageError` once the block is left."""
-        if self._applied < len(self._events):
+        if self._applied < len(self._events) and self._readable is self._state:
             self.apply()
         return self._readable
 
@@ -61,7 +63,9 @@ class Transaction:
             raise
 
     def check_writable(self) -> None:
-        """Raise `StorageError` in a block for reading."""
+        """Raise `StorageError` in a block for reading, and once the block is left."""
+        if self._readable is _LEFT:
+            raise StorageError(_LEFT_BLOCK)
         if not self._writable:
             raise StorageError("This block was opened by reading(); open writing() to change anything.")
 
