@@ -1,16 +1,17 @@
 """Fresh identifiers, in the order of time."""
 
-import os
 from datetime import datetime
 
-from engramia.core.ulids import RANDOM_BYTES, ulid
+from ulid import ULIDGenerator
+
+_generator = ULIDGenerator()
 
 
 def new_pattern_key(now: datetime) -> str:
     """Return a fresh pattern key: keys made later sort later, to the millisecond."""
-    return f"patterns/{ulid(now, os.urandom(RANDOM_BYTES))}"
+    return f"patterns/{str(_generator.generate(now)).lower()}"
 
 
 def new_job_id(now: datetime) -> str:
     """Return a fresh job id; ids made later sort later, to the millisecond."""
-    return f"job_{ulid(now, os.urandom(RANDOM_BYTES))}"
+    return f"job_{str(_generator.generate(now)).lower()}"
