@@ -90,6 +90,15 @@ def test_a_pattern_in_the_journal_that_lacks_what_it_needs_is_told_of_at_every_r
                 stores.patterns.list(Filter(), limit=1, offset=0)
 
 
+def test_of_events_that_belong_together_none_is_kept_if_one_cannot_be_written(tmp_path: Path) -> None:
+    good, bad = Event(EventKind.LEARN, NOW), Event(EventKind.LEARN, NOW, pattern_key="\ud800")
+    with opened(tmp_path) as scope:
+        with scope.writing() as stores, pytest.raises(ValidationError, match="cannot be stored"):
+            stores.activity.record(good, bad)
+        with scope.reading() as stores:
+            assert stores.activity.counts().runs == 0
+
+
 @pytest.mark.parametrize("looked_at", [True, False])
 def test_a_transaction_with_a_write_that_cannot_be_applied_keeps_nothing(
     tmp_path: Path, looked_at: bool

@@ -50,7 +50,7 @@ class Transaction:
     def emit(self, *events: codec.Json) -> None:
         """Keep `events` for the journal and the state; raise `StorageError` in a block for reading."""
         self.check_writable()
-        self._events += map(codec.dumps, events)
+        self._events += [*map(codec.dumps, events)]  # all of them or, if one cannot be written, none
 
     def apply(self) -> None:
         """Bring the state up to date with the events."""
