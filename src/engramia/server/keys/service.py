@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from ulid import ULID
 
 from engramia.core.audit import AuditEntry, AuditFact, AuditStamp
 from engramia.core.model import Scope
 from engramia.core.ports import Clock
 from engramia.core.query import Page
+from engramia.core.ulids import new_ulid
 from engramia.db.audit import AuditLedger
 from engramia.db.schema import check_connection
 from engramia.db.scoped import digest_settings, scope_settings, service_settings, tenant_settings
@@ -239,7 +239,7 @@ class KeyService:
     def _new(self, wanted: KeyRequest, by: Principal, now: datetime) -> NewKey:
         secret = new_secret()
         key = Key(
-            id=f"key_{str(ULID.from_datetime(now)).lower()}",
+            id=f"key_{new_ulid(now)}",
             name=wanted.name,
             key_prefix=shown_prefix(secret),
             role=wanted.role,
