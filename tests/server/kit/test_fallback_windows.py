@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engramia.server.kit.fallback_windows import FallbackRateLimiter
-from engramia.server.kit.redis_windows import DEADLINE_SECONDS, RedisRateLimiter
+from engramia.server.kit.redis_windows import RedisRateLimiter
 from engramia.server.kit.windows import Charge, MemoryRateLimiter
 from tests.redis_server import RedisServer, redis_server
 from tests.server.kit.edge_app import Clock
@@ -17,13 +17,15 @@ from tests.server.kit.edge_app import Clock
 __all__ = ["redis_server"]
 
 RETRY_SECONDS = 0.05
-RECOVERY_SECONDS = 10.0
+RECOVERY_SECONDS = 30.0
+PATIENT, IMPATIENT = 30.0, 1.0
+"""Deadlines, in seconds: one that a busy machine does not miss, and one that can be waited for."""
 
 
 @asynccontextmanager
-async def limiter(url: str) -> AsyncIterator[FallbackRateLimiter]:
+async def limiter(url: str, *, deadline: float = PATIENT) -> AsyncIterator[FallbackRateLimiter]:
     own = MemoryRateLimiter(Clock(), slots=1 << 10)
-    made = FallbackRateLimiter(RedisRateLimiter(url), own, retry_seconds=RETRY_SECONDS)
+    made = FallbackRateLimiter(RedisRateLimiter(url, deadline=deadline), own, retry_seconds=RETRY_SECONDS)
     try:
         yield made
     finally:
@@ -82,7 +84,7 @@ def test_it_goes_back_by_itself(redis_server: RedisServer, caplog: pytest.LogCap
                 assert (await one.take([Charge(b"me", 100)])).allowed
                 with redis_server.client() as client:
                     assert client.dbsize() == 2  # the probe's window and mine
-            assert (await one.check() or 99) < DEADLINE_SECONDS
+            assert await one.check() is not None
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(asked())
@@ -105,7 +107,7 @@ def test_a_frozen_server_is_waited_for_once(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def asked() -> None:
-        async with limiter(redis_server.url) as one:
+        async with limiter(redis_server.url, deadline=IMPATIENT) as one:
             await one.take([Charge(b"me", 1_000)])
             redis_server.freeze()
             begun = time.monotonic()
@@ -115,8 +117,8 @@ def test_a_frozen_server_is_waited_for_once(
             later = [await one.take([Charge(b"me", 1_000)]) for _ in range(500)]
             rest = time.monotonic() - begun
             assert all(each.allowed for each in [*first, *later])
-            assert waited < 3 * DEADLINE_SECONDS
-            assert rest < DEADLINE_SECONDS  # of five hundred together
+            assert waited < 3 * IMPATIENT
+            assert rest < 3 * IMPATIENT  # of five hundred together
             redis_server.thaw()
             await recovered(one)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engramia.errors import UnavailableError
-from engramia.server.kit.redis_windows import DEADLINE_SECONDS, PREFIX, RedisRateLimiter
+from engramia.server.kit.redis_windows import PREFIX, RedisRateLimiter
 from engramia.server.kit.windows import Charge, MemoryRateLimiter, Verdict
 from tests.redis_server import RedisServer, redis_server
 from tests.server.kit.edge_app import Clock
@@ -19,11 +19,15 @@ from tests.server.kit.edge_app import Clock
 __all__ = ["redis_server"]
 
 KEY, ADDRESS = b"ksk_engramia_of_somebody", b"s\xc0\x00\x02\x07"
+PATIENT, IMPATIENT = 30.0, 1.0
+"""Deadlines, in seconds: one that a busy machine does not miss, and one that can be waited for."""
 
 
 @asynccontextmanager
-async def limiter(url: str, **options: float | bytes) -> AsyncIterator[RedisRateLimiter]:
-    made = RedisRateLimiter(url, **options)  # type: ignore[arg-type]  # one test gives each
+async def limiter(
+    url: str, *, secret: bytes = b"", deadline: float = PATIENT
+) -> AsyncIterator[RedisRateLimiter]:
+    made = RedisRateLimiter(url, secret=secret, deadline=deadline)
     try:
         yield made
     finally:
@@ -51,20 +55,30 @@ def test_exactly_the_limit_passes_and_then_the_wait_is_true(redis_server: RedisS
     assert passed[0].reset == 60.0
     with redis_server.client() as client:
         (key,) = client.keys()
-        client.pexpire(key, 400)  # what is left of the minute
-        early, late = asyncio.run(_before_and_after_the_wait(redis_server.url, charge))
-    assert (early.allowed, early.remaining) == (False, 0)
-    assert 0 < early.reset <= 0.4
+        client.pexpire(key, 1_500)  # what is left of the minute
+    refused, late = asyncio.run(_until_it_passes(redis_server.url, charge))
     assert (late.allowed, late.remaining, late.reset) == (True, 2, 60.0)
+    assert all((each.allowed, each.remaining) == (False, 0) for each in refused)
 
 
-async def _before_and_after_the_wait(url: str, charges: list[Charge]) -> tuple[Verdict, Verdict]:
+async def _until_it_passes(url: str, charges: list[Charge]) -> tuple[list[Verdict], Verdict]:
+    """Return all refusals and the first pass, once it is clear that the waits they named were true."""
+    refused: list[Verdict] = []
+    earliest, latest = 0.0, float("inf")
     async with limiter(url) as one:
-        early = await one.take(charges)
-        await asyncio.sleep(early.reset - 0.05)
-        assert not (await one.take(charges)).allowed
-        await asyncio.sleep(0.06)
-        return early, await one.take(charges)
+        while True:
+            asked = time.monotonic()
+            said = await one.take(charges)
+            told = time.monotonic()
+            if said.allowed:
+                assert refused, "It never refused."
+                assert told >= earliest
+                return refused, said
+            assert asked <= latest
+            assert 0 < said.reset <= 1.5
+            refused.append(said)
+            earliest, latest = max(earliest, asked + said.reset), min(latest, told + said.reset)
+            await asyncio.sleep(0.02)
 
 
 def test_what_one_window_refuses_counts_in_none(redis_server: RedisServer) -> None:
@@ -83,7 +97,7 @@ def test_the_longer_of_two_waits_is_named(redis_server: RedisServer) -> None:
         for key, left in zip(sorted(client.keys()), (10_000, 50_000), strict=True):
             client.pexpire(key, left)
     (refused,) = verdicts(redis_server.url, [full])
-    assert 49 < refused.reset <= 50
+    assert 30 < refused.reset <= 50
 
 
 def test_it_says_what_the_limiter_in_memory_says(redis_server: RedisServer) -> None:
@@ -102,8 +116,8 @@ def test_it_says_what_the_limiter_in_memory_says(redis_server: RedisServer) -> N
 def test_many_at_once_in_two_processes_get_exactly_the_limit(redis_server: RedisServer) -> None:
     async def taken() -> Counter[bool]:
         async with (
-            limiter(redis_server.url, deadline=20.0) as one,
-            limiter(redis_server.url, deadline=20.0) as other,
+            limiter(redis_server.url) as one,
+            limiter(redis_server.url) as other,
         ):
             asked = [each.take([Charge(ADDRESS, 70), Charge(KEY, 90)]) for each in (one, other) * 100]
             return Counter(verdict.allowed for verdict in await asyncio.gather(*asked))
@@ -118,7 +132,7 @@ def test_the_server_holds_nothing_in_clear_and_nothing_for_ever(redis_server: Re
         assert len(keys) == 2
         assert all(key.startswith(PREFIX) and len(key) == len(PREFIX) + 32 for key in keys)
         assert not any("sk_engramia" in key or ADDRESS.hex() in key or KEY.hex() in key for key in keys)
-        assert all(59_000 < client.pttl(key) <= 60_000 for key in keys)
+        assert all(30_000 < client.pttl(key) <= 60_000 for key in keys)
         assert {client.get(key) for key in keys} == {"1"}
 
 
@@ -159,11 +173,13 @@ def test_valkeys_own_scheme_is_understood(redis_server: RedisServer) -> None:
     assert said.allowed
 
 
-def failure(url: str, broken: Callable[[], None] = lambda: None) -> tuple[str, float]:
+def failure(
+    url: str, broken: Callable[[], None] = lambda: None, *, deadline: float = PATIENT
+) -> tuple[str, float]:
     """Return what a limiter says that cannot count, and after how many seconds it said so."""
 
     async def asked() -> tuple[str, float]:
-        async with limiter(url) as one:
+        async with limiter(url, deadline=deadline) as one:
             broken()
             begun = time.monotonic()
             with pytest.raises(UnavailableError) as caught:
@@ -179,19 +195,19 @@ def test_a_server_that_is_gone_is_told_without_its_address(redis_server: RedisSe
 
 
 def test_a_frozen_server_costs_no_more_than_the_deadline(redis_server: RedisServer) -> None:
-    sentence, seconds = failure(redis_server.url, redis_server.freeze)
+    sentence, seconds = failure(redis_server.url, redis_server.freeze, deadline=IMPATIENT)
     assert sentence == "the server that counts requests failed (TimeoutError)"
-    assert seconds < 2 * DEADLINE_SECONDS
+    assert seconds < 5 * IMPATIENT
 
 
 def test_waiting_for_a_connection_counts_against_the_deadline(redis_server: RedisServer) -> None:
     async def asked() -> list[Verdict | BaseException]:
-        async with limiter(redis_server.url) as one:
+        async with limiter(redis_server.url, deadline=IMPATIENT) as one:
             redis_server.freeze()
             begun = time.monotonic()
             many = [one.take([Charge(ADDRESS, 1)]) for _ in range(100)]
             answers = await asyncio.gather(*many, return_exceptions=True)
-            assert time.monotonic() - begun < 3 * DEADLINE_SECONDS
+            assert time.monotonic() - begun < 5 * IMPATIENT  # 16 at once in turn would take seven
             redis_server.thaw()
             return answers
 
@@ -202,7 +218,7 @@ def test_a_connection_given_up_on_answers_nobody_else(redis_server: RedisServer)
     """What a frozen server answers late must not be taken for the answer to the next question."""
 
     async def asked() -> None:
-        async with limiter(redis_server.url) as one:
+        async with limiter(redis_server.url, deadline=IMPATIENT) as one:
             await one.take([Charge(b"first", 1_000)])
             redis_server.freeze()
             for _ in range(2):
