@@ -224,6 +224,13 @@ class EdgeSettings(_Group):
         description="Address of a Redis or Valkey server in which rate limits are counted for all processes; "
         "unset: each process counts for itself.",
     )
+    redis_timeout: float = Field(
+        0.3,
+        gt=0,
+        le=30,
+        description="Seconds that a request waits for that server; then its process counts for itself until "
+        "that server answers again.",
+    )
     max_body_size: int = Field(1 << 20, ge=1024, le=1 << 30, description="Largest request body in bytes.")
     max_import_body_size: int = Field(
         64 << 20, ge=1024, le=1 << 30, description="Largest request body of POST /v1/import in bytes."

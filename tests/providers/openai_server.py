@@ -163,9 +163,9 @@ def dripping(handler: BaseHTTPRequestHandler, _request: Request) -> None:
     """Send a byte now and then, so that no single wait is long."""
     handler.send_response(200)
     handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", "80")
+    handler.send_header("Content-Length", "200")
     handler.end_headers()
-    for _ in range(80):
+    for _ in range(200):
         handler.wfile.write(b" ")
         handler.wfile.flush()
         time.sleep(0.02)

@@ -367,32 +367,32 @@ def test_a_wish_beyond_the_deadline_is_told_at_once(server: OpenAIServer, make: 
 
 
 def test_retries_end_with_the_deadline(server: OpenAIServer, make: Make, vendor: Vendor) -> None:
-    llm = make(patience=Patience(seconds=0.6, attempts=100))
+    llm = make(patience=Patience(seconds=1.5, attempts=100))
     llm.ask(QUESTION)
-    server.usual[vendor.path] = vendor.fails(429, retry_after="0.25")
+    server.usual[vendor.path] = vendor.fails(429, retry_after="0.4")
     begin = time.monotonic()
 
     with pytest.raises((ProviderLimitedError, ProviderTimeoutError)):
         llm.ask(QUESTION)
 
-    assert time.monotonic() - begin < 1
-    assert 3 <= len(server.requests) <= 4
+    assert time.monotonic() - begin < 10  # a hundred attempts would take forty
+    assert 3 <= len(server.requests) <= 5
 
 
 @pytest.mark.parametrize("kind", ["slow", "stalled", "dripping"])
 def test_the_deadline_holds(server: OpenAIServer, make: Make, vendor: Vendor, kind: str) -> None:
     llm = make(patience=None, timeout=0.4)
     llm.ask(QUESTION)
-    server.then({"slow": slow(1, vendor.says(USUAL)), "stalled": stalled(1), "dripping": dripping}[kind])
+    server.then({"slow": slow(4, vendor.says(USUAL)), "stalled": stalled(4), "dripping": dripping}[kind])
     before = set(threading.enumerate())
     begin = time.monotonic()
 
     with pytest.raises(ProviderTimeoutError):
         llm.ask(QUESTION)
 
-    assert time.monotonic() - begin < 0.9
+    assert time.monotonic() - begin < 2
     # The thread that is left behind is gone within another deadline, though the server still sends.
-    wait_until(lambda: not left_behind(before), seconds=0.7)
+    wait_until(lambda: not left_behind(before), seconds=1.5)
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])

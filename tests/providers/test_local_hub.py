@@ -61,7 +61,7 @@ class Faulty(BaseHTTPRequestHandler):
 
     def dripping(self) -> None:
         self.answer(b"", 466_247)
-        for _ in range(60):
+        for _ in range(200):
             self.wfile.write(b"{")
             self.wfile.flush()
             time.sleep(0.02)
@@ -178,7 +178,7 @@ def test_a_failed_download_leaves_nothing(
         fetch(Hub(f"{faulty}/{fault}", connect_seconds=0.5, seconds=0.6), tmp_path, lambda *_: None)
 
     assert type(raised.value) is expected
-    assert time.monotonic() - begin < 1.4
+    assert time.monotonic() - begin < 3.5
     assert kept(tmp_path) == []
 
 

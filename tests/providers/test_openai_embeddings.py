@@ -243,7 +243,7 @@ def test_a_wish_beyond_the_deadline_is_told_at_once(server: OpenAIServer, model:
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("reply", [slow(1.6, embeddings()), dripping])
+@pytest.mark.parametrize("reply", [slow(4, embeddings()), dripping])
 def test_the_deadline_holds(server: OpenAIServer, reply: Reply) -> None:
     model = OpenAIEmbeddings(api_key=KEY, base_url=server.url, timeout=0.5)
     server.then(reply)
@@ -253,7 +253,7 @@ def test_the_deadline_holds(server: OpenAIServer, reply: Reply) -> None:
     with pytest.raises(ProviderTimeoutError):
         model.embed(["one"])
 
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 3
     model.close()
 
 

@@ -89,4 +89,6 @@ def shared_rate_limiter_from(settings: Settings) -> "RateLimiter | None":
     from engramia.server.kit.redis_windows import RedisRateLimiter
 
     secret = secret_of(settings.secret_key) or ""
-    return RedisRateLimiter(settings.redis_url.get_secret_value(), secret=secret.encode())
+    return RedisRateLimiter(
+        settings.redis_url.get_secret_value(), secret=secret.encode(), deadline=settings.redis_timeout
+    )

@@ -41,7 +41,7 @@ class StopError(Exception):
 
 @pytest.fixture
 def storage(postgres_url: str) -> Iterator[PostgresStorage]:
-    opened = PostgresStorage(postgres_url, limits=Limits(lock_timeout=0.5))
+    opened = PostgresStorage(postgres_url)
     yield opened
     opened.close()
 

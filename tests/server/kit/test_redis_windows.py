@@ -263,5 +263,5 @@ def test_a_password_is_used_and_a_wrong_one_is_a_failure(tmp_path: Path) -> None
 )
 def test_what_is_no_address_is_a_sentence_that_does_not_repeat_it(url: str) -> None:
     with pytest.raises(ValueError, match=r"ENGRAMIA_REDIS_URL must read redis://") as caught:
-        RedisRateLimiter(url)
+        RedisRateLimiter(url, deadline=PATIENT)
     assert "hunter2" not in str(caught.value)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from redis.asyncio import BlockingConnectionPool
 
 PREFIX = "engramia:rate:"
-DEADLINE_SECONDS = 0.3
-"""For one answer, connecting and waiting for a connection included."""
 CONNECTIONS = 16
 
 _DIGEST_BYTES = 16
@@ -72,9 +70,10 @@ class RedisRateLimiter:
     opened before the first request; belongs to one event loop.
     """
 
-    def __init__(self, url: str, *, secret: bytes = b"", deadline: float = DEADLINE_SECONDS) -> None:
+    def __init__(self, url: str, *, secret: bytes = b"", deadline: float) -> None:
         """Count at `url`, whose keys are hashed with `secret`, which all processes share.
 
+        `deadline` is the seconds for one answer, connecting and waiting for a connection included.
         Raises `ValueError` with a sentence, which does not repeat it, if `url` is not one of a Redis server.
         """
         from redis.asyncio import Redis
