@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from engramia import Memory
@@ -24,6 +25,10 @@ START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 # What is made while the tests are read stays to the end: there is nothing in it to free.
 gc.disable()
+
+# An example may take as long as it likes: that a machine stands still for a moment is no fault of it.
+hypothesis.settings.register_profile("engramia", deadline=None)
+hypothesis.settings.load_profile("engramia")
 
 _IN_MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3  # bytes; all tests together write some hundred million

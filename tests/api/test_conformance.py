@@ -45,7 +45,6 @@ def fulfil(api: Api, operation: Any, examples: int) -> None:
 
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=(Phase.explicit, Phase.generate),

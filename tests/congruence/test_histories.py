@@ -217,7 +217,7 @@ def compare(url: str, examples: int, steps: int, machine: type[BothStorages] = B
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=True,
+            max_examples=examples, stateful_step_count=steps, derandomize=True,
             suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink, Phase.explain},
         ),
     )  # fmt: skip

@@ -113,7 +113,7 @@ STEPS = (
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )  # one storage serves all examples, each in a scope of its own
 @given(
     st.lists(

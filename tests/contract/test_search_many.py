@@ -65,7 +65,7 @@ _searches = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(_searches, min_size=1, max_size=20))
 def test_each_answer_is_that_of_the_search_alone(filled: ScopedStorage, asked: list[Search]) -> None:
     with filled.reading() as stores:

@@ -181,7 +181,7 @@ def test_no_text_makes_it_raise(code: str, output: str) -> None:
     st.integers(0, 400),
     st.sampled_from([*"'\"`${}()[];\\\n\0#|<&", "<<A", "${"]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_damaged_program_makes_it_raise(snippet: Snippet, cut: int, at: int, inserted: str) -> None:
     code = snippet.code[:cut]
     assert isinstance(detect(code[:at] + inserted + code[at:], FIGURES).adversarial, bool)
@@ -233,7 +233,7 @@ def test_no_damaged_program_makes_it_raise(snippet: Snippet, cut: int, at: int, 
         max_size=40,
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_heap_of_keywords_makes_it_raise(words: list[str]) -> None:
     for separator in ("", " "):
         assert isinstance(detect(separator.join(words), "4815.16").adversarial, bool)

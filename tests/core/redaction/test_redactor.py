@@ -95,7 +95,7 @@ PARTS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PARTS, max_size=8))
 def test_any_text_is_redacted_once_for_all(parts: list[str]) -> None:
     once = REDACTOR.redact("".join(parts))
@@ -131,7 +131,7 @@ NAMED = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PARTS | NAMED, max_size=6))
 @example([s.text + "\n" for s in SECRETS])
 def test_what_a_detector_finds_holds_its_trigger(parts: list[str]) -> None:
@@ -142,7 +142,7 @@ def test_what_a_detector_finds_holds_its_trigger(parts: list[str]) -> None:
             assert trigger.search(line), (detector, line)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(PARTS, max_size=8))
 def test_findings_are_ordered_and_apart(parts: list[str]) -> None:
     text = "".join(parts)
@@ -151,7 +151,7 @@ def test_findings_are_ordered_and_apart(parts: list[str]) -> None:
     assert all(a.end <= b.start for a, b in pairwise(found))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["", " ", "\n", "\t", '"', "'", "`", "(", "=", ">", "\\n", ","]),
     st.text(" \n\t", max_size=5),
@@ -160,7 +160,7 @@ def test_a_token_is_found_wherever_it_stands(quote: str, space: str) -> None:
     assert TOKEN not in REDACTOR.redact(f"first{space} {quote}{TOKEN}{quote}{space} last")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(PROSE)))
 def test_prose_stays(words: list[str]) -> None:
     text = " ".join(words)

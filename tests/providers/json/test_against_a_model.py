@@ -151,6 +151,4 @@ class StorageBesideADictionary(RuleBasedStateMachine):
 
 
 TestAgainstADictionary = StorageBesideADictionary.TestCase
-TestAgainstADictionary.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, derandomize=True
-)
+TestAgainstADictionary.settings = settings(max_examples=30, stateful_step_count=30, derandomize=True)

@@ -5,7 +5,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engramia.errors import BadRequestError
@@ -114,13 +114,11 @@ DOCUMENTS = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, st.booleans())
 def test_every_document_comes_back(document: object, ascii_only: bool) -> None:
     assert loads(json.dumps(document, ensure_ascii=ascii_only).encode()) == document
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(st.sampled_from("ab:"), max_size=2), st.text(":", max_size=2)), max_size=4))
 def test_a_repeated_key_is_found_and_nothing_else_is(pairs: list[tuple[str, str]]) -> None:
     body = "{" + ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in pairs) + "}"
@@ -131,7 +129,6 @@ def test_a_repeated_key_is_found_and_nothing_else_is(pairs: list[tuple[str, str]
             loads(body.encode())
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_document_or_refused(body: bytes) -> None:
     try:
